@@ -1,0 +1,127 @@
+//! Lists of CPU or memory node ids: `"0-3,8"`; `cpuset.cpus`, `cpu/online`, ...
+//!
+//! Kernel source of truth: `bitmap_parselist()` and the `%*pbl` format.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use crate::format::FormatError;
+
+/// Ids above this are refused, so that a garbled file cannot make us allocate
+/// without end. The kernel's own largest `NR_CPUS` is 8192.
+const MAX_ID: u32 = 65_535;
+
+/// A set of CPU (or memory node) ids, in order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CpuList(BTreeSet<u32>);
+
+impl CpuList {
+    /// The ids `0..count`: what a container with `count` CPUs is shown.
+    pub fn first(count: u32) -> Self {
+        (0..count).collect()
+    }
+
+    /// How many ids are in the list.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// True when the list names no id, as `cpuset.cpus` does on v2 when unset.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// True when `id` is in the list.
+    pub fn contains(&self, id: u32) -> bool {
+        self.0.contains(&id)
+    }
+
+    /// The ids in ascending order.
+    pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
+        self.0.iter().copied()
+    }
+
+    /// The ids in both lists.
+    #[must_use]
+    pub fn intersection(&self, other: &Self) -> Self {
+        self.0.intersection(&other.0).copied().collect()
+    }
+}
+
+impl FromIterator<u32> for CpuList {
+    fn from_iter<I: IntoIterator<Item = u32>>(ids: I) -> Self {
+        Self(ids.into_iter().collect())
+    }
+}
+
+/// Writes the list as the kernel does: ranges joined by commas, no newline.
+impl fmt::Display for CpuList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut ids = self.0.iter().copied().peekable();
+        let mut separator = "";
+        while let Some(first) = ids.next() {
+            let mut last = first;
+            while let Some(next) = ids.next_if_eq(&(last + 1)) {
+                last = next;
+            }
+            write!(f, "{separator}{first}")?;
+            if last > first {
+                write!(f, "-{last}")?;
+            }
+            separator = ",";
+        }
+        Ok(())
+    }
+}
+
+/// Parses `"0-3,8\n"`; empty text is the empty list.
+///
+/// # Errors
+///
+/// [`FormatError`] when a part is not an id or an ascending range of ids.
+pub fn parse(text: &str) -> Result<CpuList, FormatError> {
+    let malformed = || FormatError::new("a list of ids such as \"0-3,8\"", text);
+    let mut ids = BTreeSet::new();
+    let text_of_list = text.trim();
+    if text_of_list.is_empty() {
+        return Ok(CpuList(ids));
+    }
+    for part in text_of_list.split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let first: u32 = first.parse().map_err(|_not_a_number| malformed())?;
+        let last: u32 = last.parse().map_err(|_not_a_number| malformed())?;
+        if first > last || last > MAX_ID {
+            return Err(malformed());
+        }
+        ids.extend(first..=last);
+    }
+    Ok(CpuList(ids))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, ids: &[u32], written: &str) {
+        let list = parse(text).unwrap();
+        assert_eq!(list.iter().collect::<Vec<_>>(), ids, "input: {text:?}");
+        assert_eq!(list.to_string(), written, "input: {text:?}");
+    }
+
+    #[test]
+    fn lists_are_read_and_written_as_the_kernel_does() {
+        check("\n", &[], "");
+        check("0\n", &[0], "0");
+        check("0-3\n", &[0, 1, 2, 3], "0-3");
+        check("0-1,3,5-6\n", &[0, 1, 3, 5, 6], "0-1,3,5-6");
+        check("3,1,2", &[1, 2, 3], "1-3");
+    }
+
+    #[test]
+    fn the_rest_is_refused() {
+        for text in ["a", "1-", "-1", "3-1", "0,,1", "0-99999999", "1;2"] {
+            assert!(parse(text).is_err(), "input: {text:?}");
+        }
+    }
+}

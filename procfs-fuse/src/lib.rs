@@ -1,0 +1,24 @@
+//! The daemon behind `portholefs`: system files that tell a container its own size.
+//!
+//! Data flows one way:
+//!
+//! ```text
+//!  FUSE request                                                               bytes
+//!       |                                                                       ^
+//!    fuse/ --> serve --> caller --> scope --> readings/ --> view/ --> render/
+//!    (edge)  (the story) who asks?  whose     what the      what the  what the
+//!                                   limits?   kernel says   container file says
+//!                                                           shall see
+//!               <---------------- IO -----------------> <------- pure ------->
+//! ```
+//!
+//! `host/` (text of the host's files to types), `view/`, `history/` and
+//! `render/` are pure: no files, no clock, no environment. `fuse/` is the only
+//! place that names `fuser`; `sys/` the only place with `unsafe`.
+
+pub mod catalog;
+pub mod history;
+pub mod host;
+pub mod readings;
+pub mod render;
+pub mod view;

@@ -1,0 +1,3 @@
+//! `portholefs`: the command line of the daemon.
+
+fn main() {}

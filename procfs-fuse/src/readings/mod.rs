@@ -1,0 +1,181 @@
+//! What the kernel says about one container and its host, as plain data.
+//!
+//! The types here are the seam between the part of the daemon that reads files
+//! and the part that decides and formats: `view/` sees nothing else. They say
+//! the same thing for cgroup v1 and v2; times are in nanoseconds, sizes in
+//! bytes. A value that the kernel does not offer is `None`, never zero.
+//!
+//! Which of them are read for a file is said by [`Needs`] in its catalogue row,
+//! so that reading `uptime` never pays for `memory.stat`.
+
+use bitflags::bitflags;
+use cgroupfs::bandwidth::Bandwidth;
+use cgroupfs::cpu_list::CpuList;
+use cgroupfs::limit::Limit;
+use cgroupfs::memory_stat::MemoryStat;
+
+bitflags! {
+    /// The readings that a file is computed from.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct Needs: u32 {
+        /// [`Container::memory`] without its `stat`.
+        const MEMORY = 1 << 0;
+        /// [`Memory::stat`]: dear on v2, where it flushes statistics.
+        const MEMORY_STAT = 1 << 1;
+        /// [`Container::cpu`] limits: bandwidth and cpuset.
+        const CPU_LIMITS = 1 << 2;
+        /// [`Cpu::usage`].
+        const CPU_USAGE = 1 << 3;
+        /// [`Container::tasks`].
+        const TASKS = 1 << 4;
+        /// [`Container::load`].
+        const LOAD = 1 << 5;
+    }
+}
+
+/// One answer's worth of readings.
+#[derive(Debug, Clone)]
+pub struct Sample {
+    /// The moment the readings were taken: nanoseconds of `CLOCK_BOOTTIME` in
+    /// the host's time namespace.
+    pub now_ns: u64,
+    /// The host's own copy of the file that is asked for, as text.
+    pub host_text: std::sync::Arc<str>,
+    /// Facts about the host that more than one file needs.
+    pub host: Host,
+    /// What the container's cgroups say.
+    pub container: Container,
+    /// Facts about the process that opened the file.
+    pub reader: Reader,
+}
+
+/// Facts about the host that do not come from the file asked for.
+#[derive(Debug, Clone)]
+pub struct Host {
+    /// CPUs that are online; `/sys/devices/system/cpu/online`.
+    pub online: CpuList,
+    /// The host's memory sizes, from `/proc/meminfo`.
+    pub memory: HostMemory,
+    /// Kernel clock ticks per second for `/proc` files (`_SC_CLK_TCK`); 100 everywhere today.
+    pub ticks_per_second: u64,
+}
+
+/// The few lines of the host's `/proc/meminfo` that bound every container.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct HostMemory {
+    /// `MemTotal`, in bytes.
+    pub total: u64,
+    /// `MemFree`, in bytes.
+    pub free: u64,
+    /// `MemAvailable`, in bytes.
+    pub available: u64,
+    /// What the host could give back on demand: page cache and reclaimable slab, in bytes.
+    pub reclaimable: u64,
+    /// `SwapTotal`, in bytes.
+    pub swap_total: u64,
+    /// `SwapFree`, in bytes.
+    pub swap_free: u64,
+}
+
+/// What one container's cgroups say; a part is `None` when it was not needed or
+/// its controller is not there.
+#[derive(Debug, Clone, Default)]
+pub struct Container {
+    /// Memory and swap.
+    pub memory: Option<Memory>,
+    /// CPU limits and use.
+    pub cpu: Option<Cpu>,
+    /// Processes and threads.
+    pub tasks: Option<Tasks>,
+    /// Load averages.
+    pub load: Option<Load>,
+    /// When the container began: nanoseconds of the host's `CLOCK_BOOTTIME`.
+    ///
+    /// Source: the start time of the init of its pid namespace; without one,
+    /// the oldest process of its group.
+    pub started_ns: Option<u64>,
+}
+
+/// Memory of a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Memory {
+    /// The container's own group first, then each ancestor below the root.
+    pub levels: Vec<MemoryLevel>,
+    /// The container's own `memory.stat`; `None` when not asked for.
+    pub stat: Option<MemoryStat>,
+}
+
+/// Limit and usage of memory at one level of the hierarchy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemoryLevel {
+    /// `memory.max` or `memory.limit_in_bytes`.
+    pub limit: Limit,
+    /// `memory.current` or `memory.usage_in_bytes`, in bytes.
+    pub usage: u64,
+    /// Swap at this level; `None` without swap accounting.
+    pub swap: Option<SwapLevel>,
+}
+
+/// Limit and usage of swap alone at one level.
+///
+/// v1 counts memory and swap together; its numbers arrive here already taken
+/// apart, so that both versions mean the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SwapLevel {
+    /// `memory.swap.max`; on v1 `memsw.limit - limit`.
+    pub limit: Limit,
+    /// `memory.swap.current`; on v1 `memsw.usage - usage`, in bytes.
+    pub usage: u64,
+}
+
+/// CPU limits and use of a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cpu {
+    /// Bandwidth of the container's own group first, then of each ancestor below the root.
+    pub bandwidth: Vec<Bandwidth>,
+    /// The *effective* cpuset: what the scheduler uses, not what was asked for.
+    /// `None` without a cpuset controller.
+    pub cpuset: Option<CpuList>,
+    /// CPU time used so far; `None` when not asked for.
+    pub usage: Option<CpuUsage>,
+}
+
+/// CPU time that a container has used since its group was made.
+///
+/// The sum is exact (v2 `usage_usec`, v1 `cpuacct.usage`); the split is as good
+/// as the kernel's.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CpuUsage {
+    /// Time in user mode, in nanoseconds.
+    pub user_ns: u64,
+    /// Time in the kernel, in nanoseconds.
+    pub system_ns: u64,
+}
+
+/// Processes and threads of a container, its descendants included.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tasks {
+    /// Threads that run or wait for a CPU.
+    pub running: u64,
+    /// Threads in uninterruptible sleep.
+    pub blocked: u64,
+    /// All threads.
+    pub total: u64,
+    /// The largest process id in use, as the container's pid namespace numbers it.
+    pub last_pid: u64,
+}
+
+/// Load averages over 1, 5 and 15 minutes, in the kernel's fixed point.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Load {
+    /// 1, 5 and 15 minutes; 2048 (`FIXED_1`) is a load of one.
+    pub averages: [u64; 3],
+}
+
+/// Facts about the process that opened the file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reader {
+    /// What its time namespace adds to the host's `CLOCK_BOOTTIME`, in
+    /// nanoseconds; `None` when it is in the host's time namespace.
+    pub boottime_offset_ns: Option<i64>,
+}

@@ -1,0 +1,10 @@
+//! The library behind `porthole`, a container runtime whose containers see
+//! their own size.
+//!
+//! Decide, then act: `cli` turns words into a [`plan::Plan`] (pure, printable);
+//! `container` carries it out as a list of named steps, using `process`
+//! (clone, namespaces, exec), `rootfs` (what is mounted where), `cgroup` (limits,
+//! through cgroups-rs), `security` (capabilities, seccomp, masks) and `views`
+//! (the files of `portholefs`). `unsafe` is only in `sys`.
+
+pub mod plan;

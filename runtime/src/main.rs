@@ -1,0 +1,3 @@
+//! `porthole`: the container runtime for people.
+
+fn main() {}

@@ -1,0 +1,128 @@
+//! Everything that is decided about a container before anything is done.
+//!
+//! A plan is plain data: it can be printed, compared and tested without root.
+//! `porthole run` makes one from its options; the runtime for engines will make
+//! the same one from a bundle's `config.json`.
+
+#![forbid(unsafe_code)]
+#![deny(clippy::disallowed_methods)]
+
+use std::num::NonZeroU64;
+use std::path::PathBuf;
+
+use cgroupfs::cpu_list::CpuList;
+use cgroupfs::limit::Limit;
+
+/// A container, decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// Unique id: 64 hexadecimal digits. Also the name of its cgroup, below `porthole/`.
+    pub id: String,
+    /// Host name inside; `sethostname(2)`.
+    pub hostname: String,
+    /// What becomes `/`.
+    pub root: Root,
+    /// Volumes, in the order in which they are mounted.
+    pub volumes: Vec<Volume>,
+    /// What is run.
+    pub process: Process,
+    /// The network it gets.
+    pub network: Network,
+    /// What it may use.
+    pub resources: Resources,
+    /// Where the files that tell its size come from.
+    pub view: View,
+}
+
+/// What becomes the container's `/`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Root {
+    /// Where the files come from.
+    pub source: RootSource,
+    /// `--read-only`: no writable layer above them.
+    pub read_only: bool,
+}
+
+/// Where the files of the container's `/` come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RootSource {
+    /// The host's `/usr`, read-only, below a writable layer in memory, with a
+    /// fresh minimal `/etc`: nothing else of the host is visible.
+    HostSystem,
+    /// A directory with a root file system: the lower layer, never written to.
+    Directory(PathBuf),
+}
+
+/// `-v SOURCE:TARGET[:ro]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Volume {
+    /// An absolute path on the host.
+    pub source: PathBuf,
+    /// An absolute path in the container, made when it is missing.
+    pub target: PathBuf,
+    /// Not writable from inside.
+    pub read_only: bool,
+}
+
+/// A process to run inside: the container's first, or one of `porthole exec`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Process {
+    /// Program and arguments; never empty. The program is looked up in `PATH` inside.
+    pub args: Vec<String>,
+    /// The whole environment, `NAME=value`.
+    pub env: Vec<String>,
+    /// Working directory inside, absolute; made when it is missing.
+    pub cwd: PathBuf,
+    /// User and group, as numbers or as names of the container's `/etc/passwd`.
+    pub user: User,
+    /// A terminal of its own is its standard input, output and error.
+    pub terminal: bool,
+    /// A small init is process 1, reaps orphans and forwards signals.
+    pub init: bool,
+}
+
+/// Who a process runs as: the words of `-u USER[:GROUP]`, not yet looked up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// User name or number; `"0"` by default.
+    pub user: String,
+    /// Group name or number; the user's own when `None`.
+    pub group: Option<String>,
+}
+
+/// The network a container gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Network {
+    /// A namespace of its own with nothing but loopback.
+    None,
+    /// The host's.
+    Host,
+}
+
+/// What a container may use; an absent value is not limited here.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Resources {
+    /// `-m`: memory, in bytes.
+    pub memory: Option<u64>,
+    /// `--memory-swap` less the memory: swap alone, in bytes. `None` leaves the
+    /// kernel's default.
+    pub swap: Option<Limit>,
+    /// `--cpus` as CPU time per [`CPU_PERIOD_US`], in microseconds.
+    pub cpu_quota_us: Option<NonZeroU64>,
+    /// `--cpuset-cpus`.
+    pub cpuset: Option<CpuList>,
+    /// `--pids-limit`: processes and threads.
+    pub pids: Option<u64>,
+}
+
+/// The period that quotas are given for, in microseconds: the kernel's default.
+pub const CPU_PERIOD_US: u64 = 100_000;
+
+/// Where the files that tell the container's size come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum View {
+    /// Mount every file that the daemon at this mount point serves.
+    Mounted(PathBuf),
+    /// `--no-view`: the container sees the host's files.
+    Host,
+}

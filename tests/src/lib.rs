@@ -1,0 +1,1 @@
+//! Tests that need a machine; each `[[test]]` of this package is one program.
