@@ -17,8 +17,10 @@
 //! place that names `fuser`; `sys/` the only place with `unsafe`.
 
 pub mod catalog;
+pub mod config;
 pub mod history;
 pub mod host;
 pub mod readings;
 pub mod render;
+pub mod serve;
 pub mod view;

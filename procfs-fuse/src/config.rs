@@ -1,0 +1,38 @@
+//! Settings of the daemon that serving needs; the command line fills them in.
+//!
+//! Plain data with defaults that suit every machine. What is *not* a setting:
+//! which controllers exist, whether there is swap, how many CPUs are online.
+//! Those are looked at when they are read.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What [`Server`](crate::serve::Server) must know before it serves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Where `proc/` and `sys/` are: `/`, or a directory that holds a captured
+    /// machine. Mount points of control groups are looked up below it too.
+    pub root: PathBuf,
+    /// How long one reading of a host file answers for all readers.
+    ///
+    /// Short against anything a person or a sampler can see, long against the
+    /// microseconds in which many containers ask at once.
+    pub host_sharing: Duration,
+    /// How long one reading of a container's `memory.stat` answers for all its
+    /// readers: on v2 each reading makes the kernel flush statistics.
+    pub memory_stat_sharing: Duration,
+    /// Containers whose cgroup files are kept open. Beyond it, the one that was
+    /// not read for the longest time is closed; its next read opens it again.
+    pub kept_containers: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            root: PathBuf::from("/"),
+            host_sharing: Duration::from_millis(5),
+            memory_stat_sharing: Duration::from_millis(20),
+            kept_containers: 512,
+        }
+    }
+}
