@@ -8,3 +8,5 @@
 //! (the files of `portholefs`). `unsafe` is only in `sys`.
 
 pub mod plan;
+pub mod process;
+pub mod sys;

@@ -7,11 +7,15 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::disallowed_methods)]
 
+mod security;
+
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use cgroupfs::cpu_list::CpuList;
 use cgroupfs::limit::Limit;
+
+pub use security::{Seccomp, Security};
 
 /// A container, decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +32,10 @@ pub struct Plan {
     pub process: Process,
     /// The network it gets.
     pub network: Network,
+    /// When its clocks began.
+    pub clock: Clock,
+    /// What its processes may do.
+    pub security: Security,
     /// What it may use.
     pub resources: Resources,
     /// Where the files that tell its size come from.
@@ -96,6 +104,17 @@ pub enum Network {
     /// A namespace of its own with nothing but loopback.
     None,
     /// The host's.
+    Host,
+}
+
+/// When the clocks of a container began: what `uptime` counts from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Clock {
+    /// With the container: a time namespace in which boot time and monotonic
+    /// time start at 0.
+    #[default]
+    Container,
+    /// With the machine.
     Host,
 }
 

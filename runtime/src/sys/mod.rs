@@ -1,0 +1,9 @@
+//! System calls that nix does not have: one small function each.
+//!
+//! The only place in this crate with `unsafe`. A function here takes and gives
+//! owned or borrowed descriptors, and documents each errno that a caller treats
+//! differently; what to do about an error is the caller's business.
+
+#![allow(unsafe_code)]
+
+pub mod pidfd;
