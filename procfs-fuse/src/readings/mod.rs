@@ -14,6 +14,8 @@ use cgroupfs::cpu_list::CpuList;
 use cgroupfs::limit::Limit;
 use cgroupfs::memory_stat::MemoryStat;
 
+use crate::host::meminfo::HostMemory;
+
 bitflags! {
     /// The readings that a file is computed from.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,23 +60,6 @@ pub struct Host {
     pub memory: HostMemory,
     /// Kernel clock ticks per second for `/proc` files (`_SC_CLK_TCK`); 100 everywhere today.
     pub ticks_per_second: u64,
-}
-
-/// The few lines of the host's `/proc/meminfo` that bound every container.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct HostMemory {
-    /// `MemTotal`, in bytes.
-    pub total: u64,
-    /// `MemFree`, in bytes.
-    pub free: u64,
-    /// `MemAvailable`, in bytes.
-    pub available: u64,
-    /// What the host could give back on demand: page cache and reclaimable slab, in bytes.
-    pub reclaimable: u64,
-    /// `SwapTotal`, in bytes.
-    pub swap_total: u64,
-    /// `SwapFree`, in bytes.
-    pub swap_free: u64,
 }
 
 /// What one container's cgroups say; a part is `None` when it was not needed or

@@ -1,4 +1,12 @@
 //! What a file says: a view as text, in the kernel's own format; pure.
+//!
+//! Each function appends one file to a `String` and cannot fail. It names the
+//! kernel function that it imitates, down to the widths.
+//!
+//! What this folder does not do: decide. A renderer that needs an `if` about
+//! policy is missing a field in its view.
 
 #![forbid(unsafe_code)]
 #![deny(clippy::disallowed_methods)]
+
+pub mod meminfo;

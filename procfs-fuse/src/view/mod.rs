@@ -1,4 +1,15 @@
 //! What a container shall see: policy as pure functions of readings.
+//!
+//! One module per question ("how much memory?", "how many CPUs?") and one per
+//! file whose lines differ in what they mean. Numbers are clamped here, so that
+//! no renderer can meet one that makes no sense.
+//!
+//! What this folder does not do: read (`readings/`), remember (`history/`) or
+//! format (`render/`). What each line of each file means is also said, for
+//! people, in docs/SEMANTICS.md.
 
 #![forbid(unsafe_code)]
 #![deny(clippy::disallowed_methods)]
+
+pub mod meminfo;
+pub mod memory;

@@ -1,0 +1,227 @@
+//! What each line of a container's `/proc/meminfo` says.
+//!
+//! The file keeps the order of the host's. Each line is of one class: the
+//! container's own number, scaled from the host's, the host's, or absent. A line
+//! that has a meaning for a container but no source on this kernel is absent,
+//! not 0: programs look lines up by name, and a 0 would be an invented number.
+//! A line that this version does not know stays the host's.
+//!
+//! Source of truth for people: docs/SEMANTICS.md, which a test holds against
+//! this module.
+
+use cgroupfs::memory_stat::MemoryStat;
+
+use super::memory::{self, Sizes};
+use crate::host::meminfo::{self, HostMemory};
+use crate::readings::Memory;
+
+/// One line of the container's file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Line<'a> {
+    /// The host's line, as it is.
+    AsIs(&'a str),
+    /// A size of the container's.
+    Size {
+        /// The name before the colon.
+        name: &'a str,
+        /// The size, in bytes.
+        bytes: u64,
+    },
+}
+
+/// Where a line's number comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Container(u64),
+    Host,
+    Absent,
+}
+
+/// The lines of a container's file, from the host's file and its readings.
+pub fn lines<'a>(host_text: &'a str, memory: &Memory, host: &HostMemory) -> Vec<Line<'a>> {
+    let sizes = memory::sizes(memory, host);
+    let stat = memory.stat.unwrap_or_default();
+    meminfo::lines(host_text)
+        .filter_map(|line| match source(line.name, &sizes, &stat, host) {
+            Source::Container(bytes) => Some(Line::Size { name: line.name, bytes }),
+            Source::Host => Some(Line::AsIs(line.text)),
+            Source::Absent => None,
+        })
+        .collect()
+}
+
+fn source(name: &str, sizes: &Sizes, stat: &MemoryStat, host: &HostMemory) -> Source {
+    size_of(name, sizes, host)
+        .or_else(|| usage_of(name, stat, sizes.total))
+        .unwrap_or_else(|| if is_absent(name) { Source::Absent } else { Source::Host })
+}
+
+/// Lines that say how big the container is and how much is left.
+fn size_of(name: &str, sizes: &Sizes, host: &HostMemory) -> Option<Source> {
+    Some(Source::Container(match name {
+        "MemTotal" => sizes.total,
+        "MemFree" => sizes.free,
+        "MemAvailable" => sizes.available,
+        "SwapTotal" => sizes.swap.total,
+        "SwapFree" => sizes.swap.free,
+        "CommitLimit" => commit_limit(sizes, host),
+        _another => return None,
+    }))
+}
+
+/// The share of memory that the host lets be committed, applied to the
+/// container's own sizes: `MemTotal * ratio + SwapTotal`.
+fn commit_limit(sizes: &Sizes, host: &HostMemory) -> u64 {
+    let of_memory = u128::from(host.commit_limit.saturating_sub(host.swap_total));
+    let scaled = of_memory * u128::from(sizes.total) / u128::from(host.total.max(1));
+    u64::try_from(scaled).unwrap_or(u64::MAX).saturating_add(sizes.swap.total)
+}
+
+/// Lines that say what the container's memory is used for, from `memory.stat`.
+fn usage_of(name: &str, stat: &MemoryStat, total: u64) -> Option<Source> {
+    let bytes = match name {
+        // A cgroup does not tell block devices' cache from files': all of it is in Cached.
+        "Buffers" => stat.file.map(|_in_cached| 0),
+        "Cached" => stat.file.map(|file| file.min(total)),
+        "SwapCached" => stat.swapcached,
+        "Active" => sum(stat.active_anon, stat.active_file),
+        "Inactive" => sum(stat.inactive_anon, stat.inactive_file),
+        "Active(anon)" => stat.active_anon,
+        "Inactive(anon)" => stat.inactive_anon,
+        "Active(file)" => stat.active_file,
+        "Inactive(file)" => stat.inactive_file,
+        "Unevictable" => stat.unevictable,
+        "Zswap" => stat.zswap,
+        "Zswapped" => stat.zswapped,
+        "Dirty" => stat.file_dirty,
+        "Writeback" => stat.file_writeback,
+        "AnonPages" => stat.anon,
+        "Mapped" => stat.file_mapped,
+        "Shmem" => stat.shmem,
+        "KReclaimable" | "SReclaimable" => stat.slab_reclaimable,
+        "SUnreclaim" => stat.slab_unreclaimable,
+        "Slab" => sum(stat.slab_reclaimable, stat.slab_unreclaimable),
+        "KernelStack" => stat.kernel_stack,
+        "PageTables" => stat.pagetables,
+        "SecPageTables" => stat.sec_pagetables,
+        "Percpu" => stat.percpu,
+        "AnonHugePages" => stat.anon_thp,
+        "ShmemHugePages" => stat.shmem_thp,
+        "FileHugePages" => stat.file_thp,
+        _another => return None,
+    };
+    Some(bytes.map_or(Source::Absent, Source::Container))
+}
+
+fn sum(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+    Some(one?.saturating_add(other?))
+}
+
+/// Lines that no cgroup counts and that would tell the host's size or the
+/// neighbours' usage.
+fn is_absent(name: &str) -> bool {
+    const ABSENT: &[&str] = &[
+        "HighTotal",
+        "HighFree",
+        "LowTotal",
+        "LowFree",
+        "MmapCopy",
+        "Mlocked",
+        "ShadowCallStack",
+        "Bounce",
+        "WritebackTmp",
+        "Committed_AS",
+        "VmallocUsed",
+        "ShmemPmdMapped",
+        "FilePmdMapped",
+        "CmaTotal",
+        "CmaFree",
+        "Unaccepted",
+        "Balloon",
+        "GPUActive",
+        "GPUReclaim",
+    ];
+    ABSENT.contains(&name) || name.starts_with("DirectMap")
+}
+
+#[cfg(test)]
+mod tests {
+    use cgroupfs::limit::Limit;
+
+    use super::*;
+    use crate::readings::MemoryLevel;
+
+    const HOST: &str = "\
+MemTotal:        8388608 kB
+Cached:          1048576 kB
+Mapped:           500000 kB
+Dirty:             40000 kB
+Writeback:           400 kB
+Slab:             900000 kB
+AnonHugePages:    200000 kB
+CommitLimit:     5242880 kB
+SwapTotal:       1048576 kB
+DirectMap4k:      100000 kB
+Newcomer:             17 kB
+";
+
+    fn memory(stat: MemoryStat) -> Memory {
+        let level = MemoryLevel { limit: Limit::AtMost(1 << 30), usage: 500 << 20, swap: None };
+        Memory { levels: vec![level], stat: Some(stat) }
+    }
+
+    fn kib(stat: MemoryStat, name: &str) -> Option<u64> {
+        let host = meminfo::parse(HOST);
+        lines(HOST, &memory(stat), &host).into_iter().find_map(|line| match line {
+            Line::Size { name: found, bytes } if found == name => Some(bytes / 1024),
+            Line::AsIs(text) if text.starts_with(name) => panic!("{name} is the host's"),
+            _another => None,
+        })
+    }
+
+    /// lxcfs on v2: the prefix `file` swallows `file_mapped`, so Mapped is always 0.
+    #[test]
+    fn mapped_is_the_containers() {
+        let stat = MemoryStat { file_mapped: Some(8 << 20), ..MemoryStat::default() };
+        assert_eq!(kib(stat, "Mapped"), Some(8 << 10));
+    }
+
+    /// lxcfs on v2: never read, always 0.
+    #[test]
+    fn dirty_and_writeback_are_the_containers() {
+        let stat = MemoryStat {
+            file_dirty: Some(4 << 20),
+            file_writeback: Some(12 << 10),
+            ..MemoryStat::default()
+        };
+        assert_eq!((kib(stat, "Dirty"), kib(stat, "Writeback")), (Some(4 << 10), Some(12)));
+    }
+
+    /// lxcfs: always 0 on both versions.
+    #[test]
+    fn anon_huge_pages_are_the_containers() {
+        let stat = MemoryStat { anon_thp: Some(2 << 20), ..MemoryStat::default() };
+        assert_eq!(kib(stat, "AnonHugePages"), Some(2 << 10));
+    }
+
+    /// lxcfs on v1: Slab 0 although nothing counted it.
+    #[test]
+    fn what_no_cgroup_file_says_is_absent_not_zero() {
+        assert_eq!(kib(MemoryStat::default(), "Slab"), None);
+        assert_eq!(kib(MemoryStat::default(), "Cached"), None);
+    }
+
+    #[test]
+    fn the_hosts_size_does_not_shine_through() {
+        assert_eq!(kib(MemoryStat::default(), "DirectMap4k"), None);
+        // The host commits half its memory and all its swap.
+        assert_eq!(kib(MemoryStat::default(), "CommitLimit"), Some((512 << 10) + 1_048_576));
+    }
+
+    #[test]
+    fn a_line_of_a_newer_kernel_stays_the_hosts() {
+        let host = meminfo::parse(HOST);
+        let lines = lines(HOST, &memory(MemoryStat::default()), &host);
+        assert_eq!(lines.last(), Some(&Line::AsIs("Newcomer:             17 kB")));
+    }
+}
