@@ -4,8 +4,9 @@
 //! Everything after this crate is unaware of the cgroup version. It finds where
 //! each controller is mounted ([`layout`]), which group a process is in
 //! ([`membership`]), and parses what the interface files say (one module per
-//! file family). Parsers are pure functions over `&str`; the readers that add
-//! the path are in [`group`].
+//! file family). Parsers are pure functions over `&str`; [`memory`], [`cpu`] and
+//! [`tasks`] read a [`group`] with all its ancestors through files that are kept
+//! open ([`interface`]).
 //!
 //! What this crate does not do: decide what a container sees (policy: `view/`
 //! and `scope` of procfs-fuse) or create and limit groups (`cgroup/` of the
@@ -18,7 +19,16 @@
 #![forbid(unsafe_code)]
 
 pub mod bandwidth;
+pub mod controller;
+pub mod cpu;
 pub mod cpu_list;
+pub mod cpu_usage;
 pub mod format;
+pub mod group;
+pub mod interface;
+pub mod layout;
 pub mod limit;
+pub mod membership;
+pub mod memory;
 pub mod memory_stat;
+pub mod tasks;

@@ -11,8 +11,10 @@
 use bitflags::bitflags;
 use cgroupfs::bandwidth::Bandwidth;
 use cgroupfs::cpu_list::CpuList;
-use cgroupfs::limit::Limit;
 use cgroupfs::memory_stat::MemoryStat;
+
+pub use cgroupfs::cpu_usage::CpuUsage;
+pub use cgroupfs::memory::{MemoryLevel, SwapLevel};
 
 use crate::host::meminfo::HostMemory;
 
@@ -90,29 +92,6 @@ pub struct Memory {
     pub stat: Option<MemoryStat>,
 }
 
-/// Limit and usage of memory at one level of the hierarchy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MemoryLevel {
-    /// `memory.max` or `memory.limit_in_bytes`.
-    pub limit: Limit,
-    /// `memory.current` or `memory.usage_in_bytes`, in bytes.
-    pub usage: u64,
-    /// Swap at this level; `None` without swap accounting.
-    pub swap: Option<SwapLevel>,
-}
-
-/// Limit and usage of swap alone at one level.
-///
-/// v1 counts memory and swap together; its numbers arrive here already taken
-/// apart, so that both versions mean the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SwapLevel {
-    /// `memory.swap.max`; on v1 `memsw.limit - limit`.
-    pub limit: Limit,
-    /// `memory.swap.current`; on v1 `memsw.usage - usage`, in bytes.
-    pub usage: u64,
-}
-
 /// CPU limits and use of a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cpu {
@@ -123,18 +102,6 @@ pub struct Cpu {
     pub cpuset: Option<CpuList>,
     /// CPU time used so far; `None` when not asked for.
     pub usage: Option<CpuUsage>,
-}
-
-/// CPU time that a container has used since its group was made.
-///
-/// The sum is exact (v2 `usage_usec`, v1 `cpuacct.usage`); the split is as good
-/// as the kernel's.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct CpuUsage {
-    /// Time in user mode, in nanoseconds.
-    pub user_ns: u64,
-    /// Time in the kernel, in nanoseconds.
-    pub system_ns: u64,
 }
 
 /// Processes and threads of a container, its descendants included.
