@@ -8,17 +8,19 @@
 #![deny(clippy::disallowed_methods)]
 
 mod security;
+mod written;
 
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use cgroupfs::cpu_list::CpuList;
 use cgroupfs::limit::Limit;
+use serde::{Deserialize, Serialize};
 
 pub use security::{Seccomp, Security};
 
 /// A container, decided.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     /// Unique id: 64 hexadecimal digits. Also the name of its cgroup, below `porthole/`.
     pub id: String,
@@ -43,7 +45,7 @@ pub struct Plan {
 }
 
 /// What becomes the container's `/`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Root {
     /// Where the files come from.
     pub source: RootSource,
@@ -52,7 +54,7 @@ pub struct Root {
 }
 
 /// Where the files of the container's `/` come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RootSource {
     /// The host's `/usr`, read-only, below a writable layer in memory, with a
     /// fresh minimal `/etc`: nothing else of the host is visible.
@@ -62,7 +64,7 @@ pub enum RootSource {
 }
 
 /// `-v SOURCE:TARGET[:ro]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Volume {
     /// An absolute path on the host.
     pub source: PathBuf,
@@ -73,7 +75,7 @@ pub struct Volume {
 }
 
 /// A process to run inside: the container's first, or one of `porthole exec`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Process {
     /// Program and arguments; never empty. The program is looked up in `PATH` inside.
     pub args: Vec<String>,
@@ -90,7 +92,7 @@ pub struct Process {
 }
 
 /// Who a process runs as: the words of `-u USER[:GROUP]`, not yet looked up.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {
     /// User name or number; `"0"` by default.
     pub user: String,
@@ -99,7 +101,7 @@ pub struct User {
 }
 
 /// The network a container gets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Network {
     /// A namespace of its own with nothing but loopback.
     None,
@@ -108,7 +110,7 @@ pub enum Network {
 }
 
 /// When the clocks of a container began: what `uptime` counts from.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Clock {
     /// With the container: a time namespace in which boot time and monotonic
     /// time start at 0.
@@ -119,16 +121,19 @@ pub enum Clock {
 }
 
 /// What a container may use; an absent value is not limited here.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Resources {
     /// `-m`: memory, in bytes.
     pub memory: Option<u64>,
     /// `--memory-swap` less the memory: swap alone, in bytes. `None` leaves the
     /// kernel's default.
+    #[serde(with = "written::limit")]
     pub swap: Option<Limit>,
     /// `--cpus` as CPU time per [`CPU_PERIOD_US`], in microseconds.
     pub cpu_quota_us: Option<NonZeroU64>,
     /// `--cpuset-cpus`.
+    #[serde(with = "written::cpu_list")]
     pub cpuset: Option<CpuList>,
     /// `--pids-limit`: processes and threads.
     pub pids: Option<u64>,
@@ -138,7 +143,7 @@ pub struct Resources {
 pub const CPU_PERIOD_US: u64 = 100_000;
 
 /// Where the files that tell the container's size come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum View {
     /// Mount every file that the daemon at this mount point serves.
     Mounted(PathBuf),

@@ -7,9 +7,11 @@
 use std::path::PathBuf;
 
 use caps::Capability;
+use serde::{Deserialize, Serialize};
 
 /// What the processes of a container may do, and what of the kernel's files they may see.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Security {
     /// Capabilities of a process that runs as user 0, and the most that any
     /// process can have.
@@ -28,7 +30,7 @@ pub struct Security {
 }
 
 /// Which system calls may be made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Seccomp {
     /// Those of the table in `security/seccomp_table.rs`.
     Default,
