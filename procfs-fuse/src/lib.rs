@@ -17,9 +17,13 @@
 //! place that names `fuser`; `sys/` the only place with `unsafe`.
 
 pub mod catalog;
+pub mod cli;
 pub mod config;
+pub mod daemon;
+pub mod fuse;
 pub mod history;
 pub mod host;
+pub mod log;
 pub mod readings;
 pub mod render;
 pub mod serve;

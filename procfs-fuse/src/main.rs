@@ -1,3 +1,7 @@
 //! `portholefs`: the command line of the daemon.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    procfs_fuse::cli::run()
+}

@@ -1,0 +1,197 @@
+//! The command line of `portholefs`.
+//!
+//! Arguments become calls of `daemon`; errors become one line and an exit code.
+//! Nothing is decided here.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::Settings;
+use crate::daemon::background::{self, Announcement};
+use crate::daemon::{self, Hint, ServeOptions, health, lock, mount_point};
+use crate::log;
+
+/// Where the tree is mounted unless the command line says otherwise.
+pub const DEFAULT_MOUNT_POINT: &str = "/var/lib/porthole/fs";
+
+const AFTER_HELP: &str = "\
+Examples:
+  portholefs                              serve at /var/lib/porthole/fs
+  portholefs serve --daemon               the same, in the background
+  portholefs status --json                which process serves, since when
+  docker run -m 512m -v /var/lib/porthole/fs/proc/meminfo:/proc/meminfo:ro ...
+                                          one file in one container by hand
+  porthole run -m 512m --cpus 1 -- top    every file, by porthole
+
+What is mounted:
+  /var/lib/porthole/fs/proc/*             bind each file over /proc/*
+  /var/lib/porthole/fs/sys/*              bind each file over /sys/*
+
+Exit codes:
+  0  done; for health: reads are answered
+  1  failed; one line on standard error says why and what to try
+  2  the command line was not understood";
+
+/// Serves /proc and /sys files that tell each container its own size.
+#[derive(Debug, Parser)]
+#[command(name = "portholefs", version, after_help = AFTER_HELP, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: ServeArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Mount and serve until SIGTERM or SIGINT, then unmount.
+    Serve(ServeArgs),
+    /// Say which process serves a mount point.
+    Status(StatusArgs),
+    /// Read one file through the mount; exit code 0 when it is answered in time.
+    Health(HealthArgs),
+}
+
+#[derive(Debug, Args)]
+struct ServeArgs {
+    /// Directory to mount on; made when it is missing.
+    #[arg(default_value = DEFAULT_MOUNT_POINT)]
+    mount_point: PathBuf,
+    /// Go to the background; return when reads are answered.
+    #[arg(long)]
+    daemon: bool,
+    /// Append log lines to this file; with --daemon they are dropped otherwise.
+    #[arg(long, value_name = "FILE", requires = "daemon")]
+    log_file: Option<PathBuf>,
+    /// How a log line is written.
+    #[arg(long, value_enum, default_value_t)]
+    log_format: log::Format,
+    /// The least important level that is written.
+    #[arg(long, value_enum, default_value_t)]
+    log_level: log::Level,
+    /// Set by --daemon for the process that stays.
+    #[arg(long, hide = true)]
+    announce: bool,
+}
+
+#[derive(Debug, Args)]
+struct StatusArgs {
+    /// The mount point to ask about.
+    #[arg(default_value = DEFAULT_MOUNT_POINT)]
+    mount_point: PathBuf,
+    /// Write one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct HealthArgs {
+    /// The mount point to read through.
+    #[arg(default_value = DEFAULT_MOUNT_POINT)]
+    mount_point: PathBuf,
+    /// How long a read may take, in milliseconds.
+    #[arg(long, value_name = "MS", default_value_t = 1000)]
+    timeout: u64,
+    /// Set for the process that does the read, with the file to read.
+    #[arg(long, hide = true, value_name = "FILE")]
+    probe: Option<PathBuf>,
+}
+
+/// Runs the command line of this process.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    match cli.command.unwrap_or(Command::Serve(cli.serve)) {
+        Command::Serve(args) => serve(&args),
+        Command::Status(args) => status(&args),
+        Command::Health(args) => health(&args),
+    }
+}
+
+fn serve(args: &ServeArgs) -> ExitCode {
+    let announcement = match (args.daemon, args.announce) {
+        (true, false) => return background::start().unwrap_or_else(failed),
+        (_, true) => Announcement::ToParent,
+        (false, false) => Announcement::None,
+    };
+    log::start(args.log_format, args.log_level);
+    let options = ServeOptions {
+        mount_point: args.mount_point.clone(),
+        settings: Settings::default(),
+        announcement,
+        log_file: args.log_file.as_ref().and_then(|path| std::path::absolute(path).ok()),
+    };
+    match daemon::serve(options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed_with_hint(&error),
+    }
+}
+
+fn status(args: &StatusArgs) -> ExitCode {
+    let status = match mount_point::located(&args.mount_point) {
+        Ok(mount_point) => lock::status(&mount_point),
+        Err(error) => return failed_with_hint(&error),
+    };
+    let status = match status {
+        Ok(status) => status,
+        Err(error) => return failed_with_hint(&error),
+    };
+    if !args.json {
+        return print(&status);
+    }
+    match serde_json::to_string(&status) {
+        Ok(json) => print(&json),
+        Err(error) => failed(error),
+    }
+}
+
+fn health(args: &HealthArgs) -> ExitCode {
+    if let Some(path) = &args.probe {
+        return health::probe(path).map_or_else(failed, |()| ExitCode::SUCCESS);
+    }
+    let limit = Duration::from_millis(args.timeout);
+    let mount_point = match mount_point::located(&args.mount_point) {
+        Ok(mount_point) => mount_point,
+        Err(error) => return failed_with_hint(&error),
+    };
+    match health::check(&mount_point, limit) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed_with_hint(&error),
+    }
+}
+
+fn print(text: &dyn Display) -> ExitCode {
+    writeln!(io::stdout(), "{text}").map_or_else(failed, |()| ExitCode::SUCCESS)
+}
+
+fn failed_with_hint(error: &dyn Hint) -> ExitCode {
+    failed(daemon::one_line(error))
+}
+
+fn failed(message: impl Display) -> ExitCode {
+    // Nobody is left to tell when standard error is closed too.
+    let _closed = writeln!(io::stderr(), "portholefs: {message}");
+    ExitCode::FAILURE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn no_command_means_serve_at_the_default_place() {
+        let cli = Cli::try_parse_from(["portholefs"]).unwrap();
+        assert!(cli.command.is_none());
+        assert_eq!(cli.serve.mount_point, PathBuf::from(DEFAULT_MOUNT_POINT));
+    }
+}

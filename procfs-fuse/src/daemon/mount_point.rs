@@ -1,0 +1,214 @@
+//! Makes the mount point ready, and clears it at the end.
+//!
+//! A daemon that was killed leaves a dead mount behind ("Transport endpoint is
+//! not connected"). It is detached, but only when its type says that it is ours:
+//! nothing of anybody else's is ever unmounted.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use nix::mount::{MntFlags, umount2};
+
+use crate::daemon::{Hint, mounts};
+use crate::fuse::session::NAME;
+
+/// The mount point cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum MountPointError {
+    /// Something other than a directory is there.
+    #[error("{} is not a directory", .0.display())]
+    NotDirectory(PathBuf),
+    /// There are files in it, which the mount would hide.
+    #[error("{} is not empty; mounting would hide what is in it", .0.display())]
+    NotEmpty(PathBuf),
+    /// A daemon without a lock file serves it.
+    #[error("{} is a live portholefs mount whose lock file is gone", .0.display())]
+    Live(PathBuf),
+    /// A mount of somebody else's answers with an error.
+    #[error("{} is a dead mount of type {fs_type}, which is not portholefs's to detach", path.display())]
+    Foreign {
+        /// The mount point.
+        path: PathBuf,
+        /// Type in mountinfo.
+        fs_type: String,
+    },
+    /// The system refused something else.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why it was refused.
+        source: io::Error,
+    },
+}
+
+impl Hint for MountPointError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotDirectory(_) | Self::NotEmpty(_) => {
+                Some("portholefs serve /an/empty/directory".to_owned())
+            }
+            Self::Live(path) | Self::Foreign { path, .. } => {
+                Some(format!("umount -l {}", path.display()))
+            }
+            Self::Io { .. } => None,
+        }
+    }
+}
+
+/// The absolute path of `path`, whose parent directories are made if they are
+/// missing.
+///
+/// The last part is not looked at: a dead mount there answers with errors.
+///
+/// # Errors
+///
+/// [`MountPointError::Io`] when the parent cannot be made or found.
+pub fn absolute(path: &Path) -> Result<PathBuf, MountPointError> {
+    let path = std::path::absolute(path).map_err(failed("find", path))?;
+    let Some(parent) = path.parent() else { return Err(MountPointError::NotEmpty(path)) };
+    fs::create_dir_all(parent).map_err(failed("make the directory", parent))?;
+    located(&path)
+}
+
+/// The absolute path of a mount point that somebody else serves; makes nothing.
+///
+/// # Errors
+///
+/// [`MountPointError::Io`] when its parent is not there.
+pub fn located(path: &Path) -> Result<PathBuf, MountPointError> {
+    let path = std::path::absolute(path).map_err(failed("find", path))?;
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Ok(path);
+    };
+    Ok(parent.canonicalize().map_err(failed("find", parent))?.join(name))
+}
+
+/// Makes `path` an empty directory that can be mounted on: makes it when it is
+/// missing, detaches what a dead daemon left there. Returns how many dead mounts
+/// were detached. The caller holds the lock.
+///
+/// # Errors
+///
+/// Why the place cannot be used.
+pub fn make_ready(path: &Path) -> Result<u32, MountPointError> {
+    let mut detached = 0;
+    loop {
+        match fs::symlink_metadata(path) {
+            Ok(found) if !found.is_dir() => {
+                return Err(MountPointError::NotDirectory(path.to_owned()));
+            }
+            Ok(_directory) => {
+                must_not_be_ours(path)?;
+                return must_be_empty(path).map(|()| detached);
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                fs::create_dir(path).map_err(failed("make the directory", path))?;
+            }
+            Err(error) => {
+                detach_dead(path, error)?;
+                detached += 1;
+            }
+        }
+    }
+}
+
+/// Unmounts what is ours at `path`. Files that are still open keep the mount
+/// alive, out of sight, until they are closed.
+///
+/// # Errors
+///
+/// [`MountPointError::Io`] when the kernel refuses.
+pub fn clear(path: &Path) -> Result<(), MountPointError> {
+    if fs_type_at(path)?.is_some_and(|fs_type| is_ours(&fs_type)) {
+        detach(path)?;
+    }
+    Ok(())
+}
+
+fn detach_dead(path: &Path, error: io::Error) -> Result<(), MountPointError> {
+    match fs_type_at(path)? {
+        Some(fs_type) if is_ours(&fs_type) => detach(path),
+        Some(fs_type) => Err(MountPointError::Foreign { path: path.to_owned(), fs_type }),
+        None => Err(failed("look at", path)(error)),
+    }
+}
+
+fn must_not_be_ours(path: &Path) -> Result<(), MountPointError> {
+    match fs_type_at(path)? {
+        Some(fs_type) if is_ours(&fs_type) => Err(MountPointError::Live(path.to_owned())),
+        _none_or_foreign => Ok(()),
+    }
+}
+
+fn must_be_empty(path: &Path) -> Result<(), MountPointError> {
+    match fs::read_dir(path).map_err(failed("look into", path))?.next() {
+        Some(_entry) => Err(MountPointError::NotEmpty(path.to_owned())),
+        None => Ok(()),
+    }
+}
+
+fn detach(path: &Path) -> Result<(), MountPointError> {
+    umount2(path, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW)
+        .map_err(|errno| failed("unmount", path)(errno.into()))
+}
+
+fn fs_type_at(path: &Path) -> Result<Option<String>, MountPointError> {
+    const MOUNTINFO: &str = "/proc/self/mountinfo";
+    let mountinfo = fs::read_to_string(MOUNTINFO).map_err(failed("read", Path::new(MOUNTINFO)))?;
+    Ok(mounts::topmost(&mounts::parse(&mountinfo), path).map(|mount| mount.fs_type.clone()))
+}
+
+fn is_ours(fs_type: &str) -> bool {
+    fs_type.strip_prefix("fuse.") == Some(NAME)
+}
+
+fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> MountPointError {
+    move |source| MountPointError::Io { action, path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::daemon::one_line;
+
+    #[test]
+    fn a_missing_mount_point_is_made() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = absolute(&directory.path().join("not/there/fs")).unwrap();
+        assert_eq!(make_ready(&path).unwrap(), 0);
+        assert!(path.is_dir());
+    }
+
+    #[test]
+    fn a_file_or_a_full_directory_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("file");
+        fs::write(&file, "").unwrap();
+        assert_eq!(
+            one_line(&make_ready(&file).unwrap_err()),
+            format!(
+                "{} is not a directory (try: portholefs serve /an/empty/directory)",
+                file.display()
+            )
+        );
+        assert_eq!(
+            one_line(&make_ready(directory.path()).unwrap_err()),
+            format!(
+                "{} is not empty; mounting would hide what is in it (try: portholefs serve /an/empty/directory)",
+                directory.path().display()
+            )
+        );
+    }
+
+    #[test]
+    fn only_our_own_type_is_ours() {
+        assert!(is_ours("fuse.portholefs"));
+        for fs_type in ["fuse", "fuse.lxcfs", "fuse.portholefs2", "portholefs", "tmpfs"] {
+            assert!(!is_ours(fs_type), "{fs_type}");
+        }
+    }
+}

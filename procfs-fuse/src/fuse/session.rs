@@ -1,0 +1,76 @@
+//! Mounting, and the first exchange with the kernel.
+//!
+//! `fuser` does both; afterwards its session is only the owner of the device.
+//! It is never dropped, because dropping it unmounts by path, whatever is
+//! mounted there by then. Unmounting is `daemon`'s, which knows what is ours.
+
+use std::io;
+use std::mem::ManuallyDrop;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
+
+use fuser::{Config, InitFlags, KernelConfig, MountOption, Request, SessionACL};
+
+/// Source and subtype of the mount: mountinfo says `fuse.portholefs portholefs`.
+pub const NAME: &str = "portholefs";
+
+/// Largest write that the kernel may send, in bytes. Nothing can be written;
+/// the smallest size the kernel accepts keeps request buffers at two pages.
+const MAX_WRITE: u32 = 4096;
+
+/// Features asked for where the kernel has them. They are fixed when the tree is
+/// mounted and outlive every worker, so none of them may depend on a version of
+/// ours.
+const FEATURES: InitFlags = InitFlags::FUSE_PARALLEL_DIROPS
+    .union(InitFlags::FUSE_ALLOW_IDMAP)
+    .union(InitFlags::FUSE_HAS_RESEND);
+
+/// A mounted file system that awaits its first request.
+#[derive(Debug)]
+pub struct Session {
+    fuser: ManuallyDrop<fuser::Session<Negotiation>>,
+}
+
+/// Answers the kernel's INIT; requests are read by `device`.
+#[derive(Debug)]
+struct Negotiation;
+
+impl fuser::Filesystem for Negotiation {
+    fn init(&mut self, _request: &Request, config: &mut KernelConfig) -> io::Result<()> {
+        let refused = |what| io::Error::other(format!("the kernel refused {what}"));
+        config.set_max_write(MAX_WRITE).map_err(|_nearest| refused("max_write"))?;
+        let offered = FEATURES & config.capabilities();
+        config.add_capabilities(offered).map_err(|_missing| refused("its own features"))
+    }
+}
+
+impl Session {
+    /// Mounts at `mount_point` and negotiates.
+    ///
+    /// # Errors
+    ///
+    /// * `EPERM`: not root, or not allowed to mount here.
+    /// * `ENOENT`: the mount point or `/dev/fuse` is not there.
+    /// * `ENODEV`: the kernel has no FUSE.
+    pub fn mount(mount_point: &Path) -> io::Result<Self> {
+        let mut config = Config::default();
+        config.acl = SessionACL::All;
+        config.mount_options = vec![
+            MountOption::RO,
+            MountOption::NoSuid,
+            MountOption::NoDev,
+            MountOption::NoExec,
+            MountOption::DefaultPermissions,
+            MountOption::FSName(NAME.to_owned()),
+            // fuser hands its own Subtype option to fusermount only.
+            MountOption::CUSTOM(format!("subtype={NAME}")),
+        ];
+        let fuser = fuser::Session::new(Negotiation, mount_point, &config)?;
+        Ok(Self { fuser: ManuallyDrop::new(fuser) })
+    }
+
+    /// The descriptor that requests are read from and answered on.
+    pub fn device(&self) -> BorrowedFd<'_> {
+        self.fuser.as_fd()
+    }
+}
