@@ -1,0 +1,55 @@
+//! Building what the tests and the demo run.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::Result;
+
+use crate::command;
+use crate::place::{Place, cargo};
+
+/// Programs that were built.
+#[derive(Debug)]
+pub struct Programs {
+    /// `portholefs` and `porthole`, as users get them.
+    pub binaries: Vec<PathBuf>,
+    /// Test programs of the tests that need a machine.
+    pub tests: Vec<PathBuf>,
+}
+
+/// Builds the product and the test programs.
+pub fn everything(place: &Place) -> Result<Programs> {
+    Ok(Programs { binaries: binaries(place)?, tests: tests(place)? })
+}
+
+/// Builds `portholefs` and `porthole` with optimization.
+pub fn binaries(place: &Place) -> Result<Vec<PathBuf>> {
+    let mut build = cargo();
+    build.args(["build", "--release", "--locked", "--bins"]);
+    build.args(["-p", "procfs-fuse", "-p", "porthole"]).current_dir(&place.workspace);
+    command::run(&mut build)?;
+    Ok(["portholefs", "porthole"].map(|name| place.release().join(name)).into())
+}
+
+/// Builds the test programs and asks cargo where they are.
+pub fn tests(place: &Place) -> Result<Vec<PathBuf>> {
+    let mut build = cargo();
+    build.args(["test", "--no-run", "--locked", "-p", "porthole-tests", "--tests"]);
+    build.arg("--message-format=json-render-diagnostics").current_dir(&place.workspace);
+    let messages = messages(build.stderr(Stdio::inherit()))?;
+    Ok(messages.iter().filter_map(test_program).collect())
+}
+
+fn messages(build: &mut Command) -> Result<Vec<serde_json::Value>> {
+    let text = command::output(build)?;
+    Ok(text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?)
+}
+
+/// The executable of a message about a `[[test]]`; the unit tests of the
+/// package's own library are not ours to run.
+fn test_program(message: &serde_json::Value) -> Option<PathBuf> {
+    let kinds = message.get("target")?.get("kind")?.as_array()?;
+    let is_test = kinds.iter().any(|kind| kind == "test");
+    let executable = message.get("executable")?.as_str()?;
+    is_test.then(|| PathBuf::from(executable))
+}
