@@ -8,7 +8,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use nix::mount::{MntFlags, umount2};
+use nix::sys::statfs::statfs;
 
 use crate::daemon::{Hint, mounts};
 use crate::fuse::session::NAME;
@@ -97,21 +99,16 @@ pub fn located(path: &Path) -> Result<PathBuf, MountPointError> {
 pub fn make_ready(path: &Path) -> Result<u32, MountPointError> {
     let mut detached = 0;
     loop {
-        match fs::symlink_metadata(path) {
-            Ok(found) if !found.is_dir() => {
-                return Err(MountPointError::NotDirectory(path.to_owned()));
-            }
-            Ok(_directory) => {
-                must_not_be_ours(path)?;
-                return must_be_empty(path).map(|()| detached);
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                fs::create_dir(path).map_err(failed("make the directory", path))?;
-            }
-            Err(error) => {
-                detach_dead(path, error)?;
+        match fs_type_at(path)? {
+            Some(fs_type) if is_ours(&fs_type) => {
+                must_be_dead(path)?;
+                detach(path)?;
                 detached += 1;
             }
+            Some(fs_type) if statfs(path).err() == Some(Errno::ENOTCONN) => {
+                return Err(MountPointError::Foreign { path: path.to_owned(), fs_type });
+            }
+            _nothing_in_the_way => return make_directory(path).map(|()| detached),
         }
     }
 }
@@ -129,18 +126,23 @@ pub fn clear(path: &Path) -> Result<(), MountPointError> {
     Ok(())
 }
 
-fn detach_dead(path: &Path, error: io::Error) -> Result<(), MountPointError> {
-    match fs_type_at(path)? {
-        Some(fs_type) if is_ours(&fs_type) => detach(path),
-        Some(fs_type) => Err(MountPointError::Foreign { path: path.to_owned(), fs_type }),
-        None => Err(failed("look at", path)(error)),
+/// Asks the daemon behind a mount of ours for something that the kernel does not
+/// remember, unlike the attributes of the mount's root.
+fn must_be_dead(path: &Path) -> Result<(), MountPointError> {
+    match statfs(path) {
+        Ok(_sizes) => Err(MountPointError::Live(path.to_owned())),
+        Err(_not_connected) => Ok(()),
     }
 }
 
-fn must_not_be_ours(path: &Path) -> Result<(), MountPointError> {
-    match fs_type_at(path)? {
-        Some(fs_type) if is_ours(&fs_type) => Err(MountPointError::Live(path.to_owned())),
-        _none_or_foreign => Ok(()),
+fn make_directory(path: &Path) -> Result<(), MountPointError> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_dir() => must_be_empty(path),
+        Ok(_other) => Err(MountPointError::NotDirectory(path.to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            fs::create_dir(path).map_err(failed("make the directory", path))
+        }
+        Err(error) => Err(failed("look at", path)(error)),
     }
 }
 
