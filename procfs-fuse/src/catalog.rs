@@ -26,17 +26,61 @@ pub struct Entry {
 }
 
 /// Every file, in the order in which a directory lists them.
-pub static CATALOG: &[Entry] = &[Entry {
-    path: "proc/meminfo",
-    mode: 0o444,
-    needs: Needs::MEMORY.union(Needs::MEMORY_STAT),
-    render: meminfo,
-}];
+pub static CATALOG: &[Entry] = &[
+    public("proc/cpuinfo", Needs::CPU_LIMITS, cpuinfo),
+    public("proc/loadavg", Needs::TASKS.union(Needs::LOAD), loadavg),
+    public("proc/meminfo", Needs::MEMORY.union(Needs::MEMORY_STAT), meminfo),
+    public("proc/stat", CPU_TIME.union(Needs::TASKS), stat),
+    public("proc/swaps", Needs::MEMORY, swaps),
+    public("proc/uptime", CPU_TIME, uptime),
+    public("sys/devices/system/cpu/online", Needs::CPU_LIMITS, cpu_online),
+];
+
+const CPU_TIME: Needs = Needs::CPU_LIMITS.union(Needs::CPU_USAGE);
+
+/// A file that everybody may read and nobody may write.
+const fn public(
+    path: &'static str,
+    needs: Needs,
+    render: fn(&Sample, &mut History, &mut String),
+) -> Entry {
+    Entry { path, mode: 0o444, needs, render }
+}
+
+fn cpuinfo(sample: &Sample, _history: &mut History, out: &mut String) {
+    let visible = view::cpu::visible(sample);
+    render::cpuinfo::cpuinfo(&view::cpuinfo::parts(&sample.host_text, &visible), out);
+}
+
+fn loadavg(sample: &Sample, _history: &mut History, out: &mut String) {
+    match view::loadavg::load_average(sample) {
+        Some(load) => render::loadavg::loadavg(&load, out),
+        None => out.push_str(&sample.host_text),
+    }
+}
 
 fn meminfo(sample: &Sample, _history: &mut History, out: &mut String) {
     let Some(memory) = &sample.container.memory else { return out.push_str(&sample.host_text) };
-    render::meminfo::meminfo(
-        &view::meminfo::lines(&sample.host_text, memory, &sample.host.memory),
-        out,
-    );
+    let lines = view::meminfo::lines(&sample.host_text, memory, &sample.host.memory);
+    render::meminfo::meminfo(&lines, out);
+}
+
+fn stat(sample: &Sample, history: &mut History, out: &mut String) {
+    render::stat::stat(&view::stat::lines(sample, history), out);
+}
+
+fn swaps(sample: &Sample, _history: &mut History, out: &mut String) {
+    let Some(memory) = &sample.container.memory else { return out.push_str(&sample.host_text) };
+    render::swaps::swaps(&view::swaps::area(memory, &sample.host.memory), out);
+}
+
+fn uptime(sample: &Sample, history: &mut History, out: &mut String) {
+    match view::uptime::uptime(sample, history) {
+        Some(uptime) => render::uptime::uptime(&uptime, out),
+        None => out.push_str(&sample.host_text),
+    }
+}
+
+fn cpu_online(sample: &Sample, _history: &mut History, out: &mut String) {
+    render::cpu_list::cpu_list(&view::cpu::visible(sample).ids(), out);
 }

@@ -11,4 +11,6 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::disallowed_methods)]
 
+pub mod cpuinfo;
 pub mod meminfo;
+pub mod stat;

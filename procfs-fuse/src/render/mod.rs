@@ -9,4 +9,10 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::disallowed_methods)]
 
+pub mod cpu_list;
+pub mod cpuinfo;
+pub mod loadavg;
 pub mod meminfo;
+pub mod stat;
+pub mod swaps;
+pub mod uptime;

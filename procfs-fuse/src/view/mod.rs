@@ -11,5 +11,15 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::disallowed_methods)]
 
+pub mod cpu;
+pub mod cpu_time;
+pub mod cpuinfo;
+pub mod loadavg;
 pub mod meminfo;
 pub mod memory;
+pub mod stat;
+pub mod swaps;
+pub mod uptime;
+
+#[cfg(test)]
+pub(crate) mod samples;

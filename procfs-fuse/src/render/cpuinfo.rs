@@ -1,0 +1,76 @@
+//! `/proc/cpuinfo`: the host's blocks with the numbers of a view in them; format
+//! of `show_cpuinfo()` in arch/x86/kernel/cpu/proc.c and `c_show()` in
+//! arch/arm64/kernel/cpuinfo.c.
+
+use std::fmt::Write as _;
+
+use crate::view::cpuinfo::Part;
+
+/// Appends the parts to `out`. A line keeps its key and tabs; only the value of
+/// those that count CPUs is new.
+pub fn cpuinfo(parts: &[Part<'_>], out: &mut String) {
+    for part in parts {
+        match *part {
+            Part::AsIs(text) => out.push_str(text),
+            Part::Cpu { text, number, siblings, cores } => {
+                for line in text.split_inclusive('\n') {
+                    let (key, _value) = line.split_once(':').unwrap_or_default();
+                    // Writing to a String cannot fail.
+                    let _infallible = match key.trim_end() {
+                        "processor" => writeln!(out, "{key}: {number}"),
+                        "siblings" => writeln!(out, "{key}: {siblings}"),
+                        "cpu cores" => writeln!(out, "{key}: {cores}"),
+                        _another => write!(out, "{line}"),
+                    };
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+
+    use super::*;
+
+    #[track_caller]
+    fn check(host: &str, expected: &Expect) {
+        let mut out = String::new();
+        cpuinfo(&[Part::Cpu { text: host, number: 1, siblings: 2, cores: 4 }], &mut out);
+        expected.assert_eq(&out.replace('\t', "→"));
+    }
+
+    #[test]
+    fn x86() {
+        check(
+            "processor\t: 12\nmodel name\t: A: B\nphysical id\t: 3\nsiblings\t: 64\ncore id\t\t: 9\n\
+             cpu cores\t: 32\napicid\t\t: 99\npower management:\n\n",
+            &expect![[r#"
+                processor→: 1
+                model name→: A: B
+                physical id→: 3
+                siblings→: 2
+                core id→→: 9
+                cpu cores→: 4
+                apicid→→: 99
+                power management:
+
+            "#]],
+        );
+    }
+
+    #[test]
+    fn arm64() {
+        check(
+            "processor\t: 7\nBogoMIPS\t: 50.00\nFeatures\t: fp asimd\nCPU implementer\t: 0x41\n\n",
+            &expect![[r#"
+                processor→: 1
+                BogoMIPS→: 50.00
+                Features→: fp asimd
+                CPU implementer→: 0x41
+
+            "#]],
+        );
+    }
+}

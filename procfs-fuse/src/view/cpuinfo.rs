@@ -1,0 +1,100 @@
+//! Which blocks of `/proc/cpuinfo` a container sees, and what is new in them.
+//!
+//! The blocks of its physical CPUs, numbered 0..N-1. What counts CPUs
+//! (`siblings`, `cpu cores`) counts the visible ones. What names hardware
+//! (`physical id`, `core id`, `apicid`, the model, the MHz of the moment) stays:
+//! these are labels, with gaps on real machines too, and sysfs has the same.
+
+use std::collections::BTreeSet;
+
+use super::cpu::Visible;
+use crate::host::cpuinfo::{Block, blocks};
+
+/// A part of the container's file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part<'a> {
+    /// The block of a CPU, with the numbers that replace those in it.
+    Cpu {
+        /// The host's block.
+        text: &'a str,
+        /// `processor`: the number that the container knows the CPU by.
+        number: u32,
+        /// `siblings`: visible CPUs in its package.
+        siblings: usize,
+        /// `cpu cores`: cores of its package with a visible CPU.
+        cores: usize,
+    },
+    /// What is about the whole machine.
+    AsIs(&'a str),
+}
+
+/// The parts of a container's file.
+pub fn parts<'a>(host_text: &'a str, visible: &Visible) -> Vec<Part<'a>> {
+    let shown: Vec<_> = blocks(host_text).filter(|block| is_shown(block, visible)).collect();
+    let numbers = 0_u32..;
+    let mut cpus = shown.iter().filter(|block| block.processor.is_some()).zip(numbers);
+    shown
+        .iter()
+        .map(|block| match block.processor.and_then(|_id| cpus.next()) {
+            Some((block, number)) => {
+                let (siblings, cores) = count_package(block, &shown);
+                Part::Cpu { text: block.text, number, siblings, cores }
+            }
+            None => Part::AsIs(block.text),
+        })
+        .collect()
+}
+
+fn is_shown(block: &Block<'_>, visible: &Visible) -> bool {
+    block.processor.is_none_or(|id| visible.physical.contains(id))
+}
+
+/// Visible CPUs and cores in the package of `block`.
+fn count_package(block: &Block<'_>, shown: &[Block<'_>]) -> (usize, usize) {
+    let package = block.value("physical id");
+    let in_package = shown
+        .iter()
+        .filter(|other| other.processor.is_some() && other.value("physical id") == package);
+    let cores: BTreeSet<_> = in_package.clone().map(|other| other.value("core id")).collect();
+    (in_package.count(), cores.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two packages of two cores, the first with two threads per core.
+    const HOST: &str = "\
+processor\t: 0\nphysical id\t: 0\ncore id\t\t: 0\n
+processor\t: 1\nphysical id\t: 0\ncore id\t\t: 0\n
+processor\t: 2\nphysical id\t: 0\ncore id\t\t: 8\n
+processor\t: 3\nphysical id\t: 1\ncore id\t\t: 0\n
+timebase\t: 1\n";
+
+    #[track_caller]
+    fn check(physical: &str, expected: &[(u32, &str, usize, usize)]) {
+        let visible = Visible { physical: cgroupfs::cpu_list::parse(physical).unwrap() };
+        let parts = parts(HOST, &visible);
+        let cpus: Vec<_> = parts
+            .iter()
+            .filter_map(|part| match part {
+                Part::Cpu { text, number, siblings, cores } => {
+                    Some((*number, text.lines().next().unwrap(), *siblings, *cores))
+                }
+                Part::AsIs(_) => None,
+            })
+            .collect();
+        assert_eq!(cpus, expected);
+        assert_eq!(parts.last(), Some(&Part::AsIs("timebase\t: 1\n")));
+    }
+
+    #[test]
+    fn cpus_are_numbered_anew_and_packages_counted_anew() {
+        let host = ["processor\t: 0", "processor\t: 1", "processor\t: 2", "processor\t: 3"];
+        let all = [(0, host[0], 3, 2), (1, host[1], 3, 2), (2, host[2], 3, 2), (3, host[3], 1, 1)];
+        check("0-3", &all);
+        check("1-2", &[(0, host[1], 2, 2), (1, host[2], 2, 2)]);
+        check("0-1", &[(0, host[0], 2, 1), (1, host[1], 2, 1)]);
+        check("2-3", &[(0, host[2], 1, 1), (1, host[3], 1, 1)]);
+    }
+}
