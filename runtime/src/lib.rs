@@ -7,6 +7,7 @@
 //! through cgroups-rs), `security` (capabilities, seccomp, masks) and `views`
 //! (the files of `portholefs`). `unsafe` is only in `sys`.
 
+pub mod cgroup;
 pub mod cli;
 pub mod plan;
 pub mod process;

@@ -113,10 +113,15 @@ fn with_larger_unit(text: &str) -> String {
 
 /// A size as a person writes it: `512m` when it is whole, else bytes.
 fn in_words(size: u64) -> String {
-    UNITS.iter().skip(1).rev().find(|(_, unit)| size >= *unit && size % unit == 0).map_or_else(
-        || format!("{size} bytes"),
-        |(letter, unit)| format!("{}{letter}", size / unit),
-    )
+    UNITS
+        .iter()
+        .skip(1)
+        .rev()
+        .find(|(_, unit)| size >= *unit && size.is_multiple_of(*unit))
+        .map_or_else(
+            || format!("{size} bytes"),
+            |(letter, unit)| format!("{}{letter}", size / unit),
+        )
 }
 
 #[cfg(test)]

@@ -1,0 +1,120 @@
+//! The control groups of a container: made, limited, joined and removed.
+//!
+//! One name, `porthole/ID`, in every hierarchy that is mounted: each controller's
+//! own on v1 (and on hybrid machines, where the cgroup2 tree holds no
+//! controllers), the one tree on v2. `cgroups-rs` knows where they are mounted
+//! and what their files are called; what it does not tell, such as a limit that
+//! was not accepted, is checked here.
+//!
+//! What this module does not do: decide the limits (`cli`, `plan`), read usage
+//! (the daemon does, through the `cgroupfs` crate).
+
+mod available;
+mod delegated;
+mod error;
+mod limits;
+mod lock;
+mod removal;
+
+use std::path::PathBuf;
+
+use cgroups_rs::CgroupPid;
+use cgroups_rs::fs::{Cgroup, hierarchies};
+use nix::unistd::Pid;
+
+use crate::plan::Resources;
+
+pub use error::CgroupError;
+pub use limits::Warning;
+
+/// The group above those of all containers.
+const PARENT: &str = "porthole";
+
+/// The control groups of one container.
+#[derive(Debug)]
+pub struct ContainerCgroup {
+    cgroup: Cgroup,
+}
+
+impl ContainerCgroup {
+    /// The groups of the container `id`, which may not exist.
+    pub fn of(id: &str) -> Self {
+        Self { cgroup: Cgroup::load(hierarchies::auto(), format!("{PARENT}/{id}")) }
+    }
+
+    /// Makes the groups and limits them; nothing runs in them yet.
+    ///
+    /// # Errors
+    ///
+    /// [`CgroupError`], and then the groups are removed again.
+    pub fn create(&self, resources: &Resources) -> Result<Vec<Warning>, CgroupError> {
+        available::check(resources, &self.controllers())?;
+        let made = self.make(resources);
+        if made.is_err() {
+            // The first failure is the one to tell; what could not be removed
+            // now is found by the garbage collection of the next command.
+            let _ = self.remove();
+        }
+        made
+    }
+
+    fn make(&self, resources: &Resources) -> Result<Vec<Warning>, CgroupError> {
+        let lock = lock::hold()?;
+        self.cgroup.create().map_err(|error| CgroupError::create(self.cgroup.path(), &error))?;
+        drop(lock);
+        if self.cgroup.v2() {
+            delegated::check(&self.directory(), resources)?;
+        }
+        limits::apply(&self.cgroup, resources)
+    }
+
+    /// Moves the process `pid` into the groups.
+    ///
+    /// # Errors
+    ///
+    /// [`CgroupError::Join`].
+    pub fn join(&self, pid: Pid) -> Result<(), CgroupError> {
+        let id = u64::from(pid.as_raw().unsigned_abs());
+        self.cgroup
+            .add_task_by_tgid(CgroupPid::from(id))
+            .map_err(|error| CgroupError::join(self.cgroup.path(), &error))
+    }
+
+    /// Ends whatever still runs in the groups and removes them; those that do
+    /// not exist are passed over.
+    ///
+    /// # Errors
+    ///
+    /// [`CgroupError::Remove`] when a group is still in use after it was emptied.
+    pub fn remove(&self) -> Result<(), CgroupError> {
+        removal::remove(&self.directories())?;
+        let _lock = lock::hold()?;
+        removal::remove_if_empty(&self.parents());
+        Ok(())
+    }
+
+    /// Names of the controllers that the machine has, as v1 and v2 call them.
+    fn controllers(&self) -> Vec<String> {
+        self.cgroup.subsystems().iter().map(cgroups_rs::fs::Subsystem::controller_name).collect()
+    }
+
+    /// The group's directory in each hierarchy; on v2 there is one.
+    fn directories(&self) -> Vec<PathBuf> {
+        let subsystems = self.cgroup.subsystems().iter();
+        let mut all: Vec<PathBuf> =
+            subsystems.map(|controller| controller.to_controller().path().to_owned()).collect();
+        // On v2, and for v1 controllers that are mounted together.
+        all.sort();
+        all.dedup();
+        all
+    }
+
+    fn parents(&self) -> Vec<PathBuf> {
+        self.directories().iter().filter_map(|path| path.parent()).map(PathBuf::from).collect()
+    }
+
+    /// The group's directory on v2.
+    fn directory(&self) -> PathBuf {
+        PathBuf::from(hierarchies::UNIFIED_MOUNTPOINT).join(self.cgroup.path())
+    }
+}
