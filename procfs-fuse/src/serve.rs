@@ -26,6 +26,22 @@ pub struct Server {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Opening {}
 
+/// Words of 64 bits that an [`Opening`] fits in.
+pub const OPENING_WORDS: usize = 24;
+
+impl Opening {
+    /// The decision as plain words, for the table of open files, which outlives
+    /// this process.
+    pub fn to_words(&self) -> [u64; OPENING_WORDS] {
+        [0; OPENING_WORDS]
+    }
+
+    /// The decision that [`to_words`](Self::to_words) wrote, maybe in another process.
+    pub fn from_words(_words: &[u64; OPENING_WORDS]) -> Self {
+        Self {}
+    }
+}
+
 impl Server {
     /// A server for the machine below `settings.root`.
     pub fn new(settings: Settings) -> Self {
