@@ -1,1 +1,31 @@
-//! What the tests share: needs, cgroups, containers, processes.
+//! What the tests that need a machine share.
+//!
+//! * [`needs`]: what a test needs of the machine, and why it did not run;
+//! * [`program`]: one test program: its trials, and the check that it left nothing behind;
+//! * [`daemon`], [`container`], [`group`], [`terminal`]: things that are there while a value lives;
+//! * [`ran`]: what a program printed, and the evidence when it is wrong.
+//!
+//! The tests are an oracle, so what they compare with is read here anew, from
+//! the kernel's files, and not with the product's own readers.
+
+#![allow(clippy::print_stderr, reason = "a test program talks to whoever runs it")]
+
+pub mod binaries;
+pub mod container;
+pub mod daemon;
+pub mod group;
+pub mod leaks;
+pub mod needs;
+pub mod program;
+pub mod ran;
+pub mod terminal;
+
+pub use container::Container;
+pub use daemon::Daemon;
+pub use group::Group;
+pub use needs::Need;
+pub use program::{alone, trial};
+pub use ran::Ran;
+
+/// What a test returns: `Err` carries the evidence.
+pub type Verdict = anyhow::Result<()>;

@@ -1,0 +1,151 @@
+//! What a test needs of the machine.
+//!
+//! A need that is not met is said aloud, with the command that meets it: the
+//! test is shown as ignored. With `PORTHOLE_TESTS_SKIP=never` (CI) it fails.
+
+use std::path::Path;
+
+/// One thing that a test cannot run without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// What every test of a real container needs: root and FUSE.
+    Container,
+    /// To be root.
+    Root,
+    /// `/dev/fuse`, and leave to mount.
+    Fuse,
+    /// Some cgroup controllers on v1 hierarchies.
+    CgroupV1,
+    /// Nothing but cgroup2.
+    CgroupV2,
+    /// A cgroup controller, on either version.
+    Controller(&'static str),
+    /// A program in one of the system's folders, with the Debian package that has it.
+    Program(&'static str, &'static str),
+    /// A file, with the Debian package that has it.
+    File(&'static str, &'static str),
+    /// At least so many CPUs.
+    Cpus(usize),
+    /// Swap space.
+    Swap,
+    /// Time namespaces: Linux 5.6.
+    TimeNamespaces,
+    /// The long tier: `cargo xtask test --full`.
+    Full,
+}
+
+impl Need {
+    /// `Err` with the reason and the way out when the need is not met.
+    pub fn check(self) -> Result<(), String> {
+        let (met, reason) = match self {
+            Self::Container => return Self::Root.check().and_then(|()| Self::Fuse.check()),
+            Self::Root => {
+                (nix::unistd::geteuid().is_root(), "not root (sudo -E cargo xtask test)".into())
+            }
+            Self::Fuse => (Path::new("/dev/fuse").exists(), "no /dev/fuse (modprobe fuse)".into()),
+            Self::CgroupV1 => (
+                !v1_controllers().is_empty(),
+                "no controller is on a cgroup v1 hierarchy (run on a v1 or hybrid host)".into(),
+            ),
+            Self::CgroupV2 => {
+                (is_pure_v2(), "/sys/fs/cgroup is not cgroup2 (cargo xtask vm)".into())
+            }
+            Self::Controller(name) => {
+                (has_controller(name), format!("no {name} cgroup controller (cargo xtask vm)"))
+            }
+            Self::Program(name, package) => {
+                (has_program(name), format!("no {name} in /usr (apt-get install {package})"))
+            }
+            Self::File(path, package) => {
+                (Path::new(path).exists(), format!("no {path} (apt-get install {package})"))
+            }
+            Self::Cpus(count) => (
+                online_cpus() >= count,
+                format!("fewer than {count} CPUs, only {} (cargo xtask vm)", online_cpus()),
+            ),
+            Self::Swap => (swap_total() > 0, "no swap space (cargo xtask vm)".into()),
+            Self::TimeNamespaces => (
+                Path::new("/proc/self/ns/time").exists(),
+                "no time namespaces (Linux 5.6 or newer)".into(),
+            ),
+            Self::Full => (
+                std::env::var_os("PORTHOLE_TESTS_FULL").is_some(),
+                "only in the long tier (cargo xtask test --full)".into(),
+            ),
+        };
+        if met { Ok(()) } else { Err(reason) }
+    }
+}
+
+/// Whether `/sys/fs/cgroup` is one cgroup2 tree.
+pub fn is_pure_v2() -> bool {
+    Path::new("/sys/fs/cgroup/cgroup.controllers").exists()
+}
+
+/// Controllers on v1 hierarchies, of `/proc/cgroups`: those with a hierarchy number.
+fn v1_controllers() -> Vec<String> {
+    let table = std::fs::read_to_string("/proc/cgroups").unwrap_or_default();
+    let rows = table.lines().filter(|line| !line.starts_with('#'));
+    let with_hierarchy = rows.filter_map(|row| {
+        let mut fields = row.split_ascii_whitespace();
+        let (name, hierarchy) = (fields.next()?, fields.next()?);
+        (hierarchy != "0").then(|| name.to_owned())
+    });
+    with_hierarchy.collect()
+}
+
+fn has_controller(name: &str) -> bool {
+    let unified = std::fs::read_to_string("/sys/fs/cgroup/cgroup.controllers").unwrap_or_default();
+    unified.split_ascii_whitespace().any(|controller| controller == name)
+        || v1_controllers().iter().any(|controller| controller == name)
+}
+
+/// Whether a container, which sees only `/usr` of the host, finds the program.
+fn has_program(name: &str) -> bool {
+    ["/usr/bin", "/usr/sbin"].iter().any(|folder| Path::new(folder).join(name).exists())
+}
+
+/// CPUs that are online on this machine.
+pub fn online_cpus() -> usize {
+    let list = std::fs::read_to_string("/sys/devices/system/cpu/online").unwrap_or_default();
+    list.trim().split(',').filter_map(range_length).sum()
+}
+
+/// The number of CPUs in `3` or `0-3`.
+fn range_length(range: &str) -> Option<usize> {
+    let (first, last) = range.split_once('-').unwrap_or((range, range));
+    let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);
+    Some(last.saturating_sub(first) + 1)
+}
+
+/// The host's swap, in bytes.
+pub fn swap_total() -> u64 {
+    host_meminfo("SwapTotal")
+}
+
+/// A line of the host's `/proc/meminfo`, in bytes; 0 when it is not there.
+pub fn host_meminfo(key: &str) -> u64 {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    crate::ran::meminfo(&text, key).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unmet_need_names_the_reason_and_the_command() {
+        assert_eq!(
+            Need::Program("no-such-program", "no-such-package").check(),
+            Err("no no-such-program in /usr (apt-get install no-such-package)".to_owned())
+        );
+        assert_eq!(Need::File("/proc/self", "procfs").check(), Ok(()));
+    }
+
+    #[test]
+    fn ranges_have_a_length() {
+        assert_eq!(range_length("0-3"), Some(4));
+        assert_eq!(range_length("7"), Some(1));
+        assert_eq!(range_length(""), None);
+    }
+}

@@ -1,0 +1,93 @@
+//! One test program: trials that say what they need, and the check that nothing
+//! was left behind.
+
+use std::process::ExitCode;
+use std::sync::{PoisonError, RwLock};
+
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+
+use crate::leaks::Before;
+use crate::needs::Need;
+use crate::{Verdict, daemon};
+
+/// Held for reading by each trial, for writing by one that must run alone.
+static MACHINE: RwLock<()> = RwLock::new(());
+
+/// A trial that may run beside others.
+pub fn trial(name: &str, needs: &'static [Need], test: fn() -> Verdict) -> Trial {
+    Trial::ignorable_test(name, move || {
+        when_met(needs, || {
+            let _beside_others = MACHINE.read().unwrap_or_else(PoisonError::into_inner);
+            test()
+        })
+    })
+}
+
+/// A trial that measures, so that nothing of ours may run beside it.
+pub fn alone(name: &str, needs: &'static [Need], test: fn() -> Verdict) -> Trial {
+    Trial::ignorable_test(name, move || {
+        when_met(needs, || {
+            let _nobody_else = MACHINE.write().unwrap_or_else(PoisonError::into_inner);
+            test()
+        })
+    })
+}
+
+/// Runs `test` when the machine has what it needs.
+fn when_met(needs: &[Need], test: impl FnOnce() -> Verdict) -> Result<Completion, Failed> {
+    match needs.iter().find_map(|need| need.check().err()) {
+        None => test().map(|()| Completion::Completed).map_err(|error| format!("{error:?}").into()),
+        Some(reason) if never_skip() => Err(format!("cannot run here: {reason}").into()),
+        Some(reason) => Ok(Completion::ignored_with(reason)),
+    }
+}
+
+/// Whether a test that cannot run counts as failed.
+fn never_skip() -> bool {
+    std::env::var_os("PORTHOLE_TESTS_SKIP").is_some_and(|value| value == "never")
+}
+
+/// The `main` of a test program.
+///
+/// Runs the trials, stops the daemon that they shared, and fails also when a
+/// mount, a cgroup or a process of theirs is still there.
+pub fn main(trials: Vec<Trial>) -> ExitCode {
+    let arguments = Arguments::from_args();
+    let before = Before::look();
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    let stopped = daemon::stop_shared();
+    if arguments.list {
+        return conclusion.exit_code();
+    }
+    let leaks = before.leaks();
+    for leak in stopped.err().into_iter().map(|error| format!("{error:?}")).chain(leaks.clone()) {
+        eprintln!("left behind: {leak}");
+    }
+    if leaks.is_empty() { conclusion.exit_code() } else { ExitCode::FAILURE }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_test_whose_need_is_unmet_does_not_pass() {
+        let needs = [Need::File("/proc/self", "procfs"), Need::File("/no/such", "package")];
+        match when_met(&needs, || unreachable!("it must not run")) {
+            Ok(Completion::Ignored { reason }) => {
+                assert_eq!(reason.unwrap(), "no /no/such (apt-get install package)");
+            }
+            Err(failed) => assert_eq!(
+                failed.message(),
+                Some("cannot run here: no /no/such (apt-get install package)")
+            ),
+            Ok(Completion::Completed) => panic!("it counted as passed"),
+        }
+    }
+
+    #[test]
+    fn a_failure_carries_its_evidence() {
+        let failed = when_met(&[], || anyhow::bail!("MemTotal is 5, not 4")).err().unwrap();
+        assert!(failed.message().unwrap().starts_with("MemTotal is 5, not 4"));
+    }
+}
