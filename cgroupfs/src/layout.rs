@@ -13,6 +13,8 @@
 //! Kernel source of truth: `show_mountinfo()` in fs/proc_namespace.c and
 //! `cgroup_show_path()` in kernel/cgroup/cgroup.c.
 
+use std::fs;
+use std::os::unix::fs::DirEntryExt;
 use std::path::{Path, PathBuf};
 
 use crate::controller::Controller;
@@ -100,6 +102,39 @@ impl Layout {
             .map(|(mount, path)| Some(Group::new(version, mount.point.clone(), path)))
             .ok_or_else(|| PlaceError::NotVisible { controller, path: path.to_owned() })
     }
+}
+
+impl Layout {
+    /// The group with the id `id` (its inode number) in the hierarchy that serves
+    /// `controller` in this version; `None` when it is gone.
+    ///
+    /// Walks the hierarchy: for who has an id and has lost the path.
+    pub fn search(&self, version: Version, controller: Controller, id: u64) -> Option<Group> {
+        let mounts = self.mounts.iter().filter(|mount| mount.shows(version, controller));
+        mounts.map(|mount| &mount.point).find_map(|point| {
+            let path = path_of_id(point, id)?;
+            Some(Group::new(version, point.clone(), path))
+        })
+    }
+}
+
+/// The path, from `point`, of the directory beneath with the inode number `id`.
+fn path_of_id(point: &Path, id: u64) -> Option<String> {
+    let mut unseen = vec![point.to_owned()];
+    while let Some(dir) = unseen.pop() {
+        // A group that was removed meanwhile has nothing beneath it.
+        let Ok(entries) = fs::read_dir(&dir) else { continue };
+        for entry in entries.filter_map(Result::ok) {
+            if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                continue;
+            }
+            if entry.ino() == id {
+                return Some(format!("/{}", entry.path().strip_prefix(point).ok()?.display()));
+            }
+            unseen.push(entry.path());
+        }
+    }
+    None
 }
 
 impl Mount {

@@ -16,6 +16,7 @@
 //! `render/` are pure: no files, no clock, no environment. `fuse/` is the only
 //! place that names `fuser`; `sys/` the only place with `unsafe`.
 
+pub mod caller;
 pub mod catalog;
 pub mod cli;
 pub mod config;
@@ -26,5 +27,8 @@ pub mod host;
 pub mod log;
 pub mod readings;
 pub mod render;
+pub mod sampler;
+pub mod scope;
 pub mod serve;
+pub mod sys;
 pub mod view;

@@ -13,6 +13,7 @@ use nix::sys::signal::{SigSet, Signal};
 use sd_notify::NotifyState;
 use tracing::{info, warn};
 
+use crate::caller::TaskError;
 use crate::catalog::CATALOG;
 use crate::config::Settings;
 use crate::daemon::background::Announcement;
@@ -50,6 +51,9 @@ pub enum ServeError {
         /// What the kernel said.
         source: io::Error,
     },
+    /// We cannot find ourselves in the machine's proc.
+    #[error("cannot tell which namespaces are the host's")]
+    Namespaces(#[from] TaskError),
     /// A system call that no user can do anything about failed.
     #[error("cannot {action}")]
     System {
@@ -69,7 +73,7 @@ impl Hint for ServeError {
             Self::Mount { source, .. } if source.raw_os_error() == Some(libc::EPERM) => {
                 Some("run it with CAP_SYS_ADMIN; in a container: --privileged".to_owned())
             }
-            Self::Mount { .. } | Self::System { .. } => None,
+            Self::Mount { .. } | Self::Namespaces(_) | Self::System { .. } => None,
         }
     }
 }
@@ -134,7 +138,7 @@ fn run(
     signals: SigSet,
     serving: impl FnOnce() -> Result<(), ServeError>,
 ) -> Result<(), ServeError> {
-    let filesystem = Arc::new(filesystem(settings));
+    let filesystem = Arc::new(filesystem(settings)?);
     let (events, ended) = mpsc::channel();
     for device in devices(session)? {
         let filesystem = Arc::clone(&filesystem);
@@ -156,9 +160,9 @@ fn run(
     Ok(())
 }
 
-fn filesystem(settings: Settings) -> Filesystem {
+fn filesystem(settings: Settings) -> Result<Filesystem, ServeError> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Filesystem::new(Tree::new(CATALOG), Server::new(settings), now.as_secs())
+    Ok(Filesystem::new(Tree::new(CATALOG), Server::new(settings)?, now.as_secs()))
 }
 
 /// One descriptor for each thread.

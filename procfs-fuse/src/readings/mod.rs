@@ -5,8 +5,24 @@
 //! the same thing for cgroup v1 and v2; times are in nanoseconds, sizes in
 //! bytes. A value that the kernel does not offer is `None`, never zero.
 //!
+//! The submodules take the readings: of the host ([`HostFiles`]) and of a container
+//! ([`ContainerFiles`]), through files that are kept open.
+//!
 //! Which of them are read for a file is said by [`Needs`] in its catalogue row,
 //! so that reading `uptime` never pays for `memory.stat`.
+
+mod clock;
+mod container_files;
+mod error;
+mod host_files;
+mod shared;
+mod task_list;
+
+pub use clock::Clock;
+pub use container_files::ContainerFiles;
+pub use error::ReadingError;
+pub use host_files::{HostFiles, ticks_per_second};
+pub use shared::Shared;
 
 use bitflags::bitflags;
 use cgroupfs::bandwidth::Bandwidth;

@@ -1,0 +1,119 @@
+//! The interface files of one container, and what they say now.
+//!
+//! Opened at their first reading and kept, so that a reading is a `pread` each.
+//! Only what a file of the catalogue needs is read.
+
+use std::path::Path;
+use std::time::Duration;
+
+use cgroupfs::controller::Controller;
+use cgroupfs::cpu::{BandwidthFiles, CpuUsageFiles, CpusetFiles};
+use cgroupfs::memory::MemoryFiles;
+use cgroupfs::memory_stat::MemoryStat;
+
+use super::shared::Shared;
+use super::task_list::TaskList;
+use super::{Container, Cpu, CpuUsage, Memory, Needs, ReadingError, Tasks};
+use crate::scope::Groups;
+
+/// Everything that is read about one container.
+#[derive(Debug)]
+pub struct ContainerFiles {
+    memory: Option<MemoryFiles>,
+    memory_stat: Shared<Option<MemoryStat>>,
+    bandwidth: Option<BandwidthFiles>,
+    cpuset: Option<CpusetFiles>,
+    cpu_usage: Option<CpuUsageFiles>,
+    tasks: Option<TaskList>,
+}
+
+impl ContainerFiles {
+    /// The files of the container with these groups; nothing is opened yet.
+    ///
+    /// `proc` is where processes are; one reading of `memory.stat` answers for
+    /// `memory_stat_window`.
+    pub fn new(proc: &Path, groups: &Groups, memory_stat_window: Duration) -> Self {
+        Self {
+            memory: groups.get(&Controller::Memory).map(MemoryFiles::new),
+            memory_stat: Shared::new(memory_stat_window),
+            bandwidth: groups.get(&Controller::Cpu).map(BandwidthFiles::new),
+            cpuset: groups.get(&Controller::Cpuset).map(CpusetFiles::new),
+            cpu_usage: groups.get(&Controller::Cpuacct).map(CpuUsageFiles::new),
+            tasks: TaskList::new(proc, groups),
+        }
+    }
+
+    /// What the files say now; `depth` is how many pid namespaces below ours the
+    /// reader is. Load and start are known elsewhere and left out.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadingError`] of the first file that fails.
+    pub fn read(&self, needs: Needs, depth: u32) -> Result<Container, ReadingError> {
+        Ok(Container {
+            memory: if needs.contains(Needs::MEMORY) { self.memory(needs)? } else { None },
+            cpu: self.cpu(needs)?,
+            tasks: if needs.contains(Needs::TASKS) { self.tasks(depth)? } else { None },
+            ..Container::default()
+        })
+    }
+
+    fn memory(&self, needs: Needs) -> Result<Option<Memory>, ReadingError> {
+        let Some(files) = &self.memory else { return Ok(None) };
+        let levels = files.levels()?;
+        // No level has the controller: nothing is limited or counted.
+        if levels.is_empty() {
+            return Ok(None);
+        }
+        let stat = if needs.contains(Needs::MEMORY_STAT) {
+            self.memory_stat.get(|| files.stat())?
+        } else {
+            None
+        };
+        Ok(Some(Memory { levels, stat }))
+    }
+
+    fn cpu(&self, needs: Needs) -> Result<Option<Cpu>, ReadingError> {
+        if !needs.intersects(Needs::CPU_LIMITS | Needs::CPU_USAGE) {
+            return Ok(None);
+        }
+        let mut cpu = Cpu { bandwidth: Vec::new(), cpuset: None, usage: None };
+        if needs.contains(Needs::CPU_LIMITS) {
+            cpu.bandwidth = self.bandwidth.as_ref().map_or(Ok(Vec::new()), BandwidthFiles::read)?;
+            cpu.cpuset = self.cpuset.as_ref().map_or(Ok(None), CpusetFiles::read)?;
+        }
+        if needs.contains(Needs::CPU_USAGE) {
+            cpu.usage = self.cpu_usage()?;
+        }
+        Ok(Some(cpu))
+    }
+
+    /// CPU time used so far; `None` when nothing counts it.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadingError`] when the group is gone or its file is not understood.
+    pub fn cpu_usage(&self) -> Result<Option<CpuUsage>, ReadingError> {
+        Ok(self.cpu_usage.as_ref().map(CpuUsageFiles::read).transpose()?)
+    }
+
+    /// What its tasks do; `None` when it has no group.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadingError`] when the group is gone.
+    pub fn tasks(&self, depth: u32) -> Result<Option<Tasks>, ReadingError> {
+        let tasks = self.tasks.as_ref().map(|tasks| tasks.read(depth)).transpose();
+        tasks.map_err(ReadingError::Tasks)
+    }
+
+    /// When its oldest task began, in clock ticks of `CLOCK_BOOTTIME`.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadingError`] when the group is gone.
+    pub fn oldest_start_ticks(&self) -> Result<Option<u64>, ReadingError> {
+        let start = self.tasks.as_ref().map(TaskList::oldest_start_ticks).transpose();
+        start.map(Option::flatten).map_err(ReadingError::Tasks)
+    }
+}

@@ -1,0 +1,173 @@
+//! The host's own files: kept open, and one reading shared for a few milliseconds.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use cgroupfs::cpu_list;
+use nix::unistd::{SysconfVar, sysconf};
+use parking_lot::RwLock;
+
+use super::shared::Shared;
+use super::{Host, ReadingError};
+use crate::host::meminfo;
+
+/// First guess of a file's size; `/proc/cpuinfo` and `stat` of big machines grow it.
+const USUAL_SIZE: usize = 16 << 10;
+
+/// Clock ticks per second where the C library does not say; Linux's `USER_HZ`.
+const USUAL_TICKS: u64 = 100;
+
+/// The files of one machine below its root directory.
+#[derive(Debug)]
+pub struct HostFiles {
+    root: PathBuf,
+    window: Duration,
+    files: RwLock<HashMap<String, Arc<HostFile>>>,
+}
+
+#[derive(Debug)]
+struct HostFile {
+    path: PathBuf,
+    text: Shared<Arc<str>>,
+    file: parking_lot::Mutex<Option<File>>,
+}
+
+impl HostFiles {
+    /// Files below `root`, each reading of which answers for `window`.
+    pub fn new(root: &Path, window: Duration) -> Self {
+        Self { root: root.to_owned(), window, files: RwLock::default() }
+    }
+
+    /// The text of `path`, such as `proc/meminfo`. Bytes that are not UTF-8 (the
+    /// name of a swap file can hold some) are replaced.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel answers.
+    pub fn text(&self, path: &str) -> io::Result<Arc<str>> {
+        let known = self.files.read().get(path).cloned();
+        let file = known.unwrap_or_else(|| self.remember(path));
+        file.text.get(|| file.read())
+    }
+
+    fn remember(&self, path: &str) -> Arc<HostFile> {
+        let new = || HostFile {
+            path: self.root.join(path),
+            text: Shared::new(self.window),
+            file: parking_lot::Mutex::new(None),
+        };
+        let mut files = self.files.write();
+        Arc::clone(files.entry(path.to_owned()).or_insert_with(|| Arc::new(new())))
+    }
+
+    /// The facts that more than one file needs.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadingError`] when one of the host's files cannot be read or understood.
+    pub fn facts(&self) -> Result<Host, ReadingError> {
+        const ONLINE: &str = "sys/devices/system/cpu/online";
+        let text = |path: &str| {
+            self.text(path).map_err(|source| ReadingError::io(&self.root.join(path), source))
+        };
+        let online = cpu_list::parse(&text(ONLINE)?)
+            .map_err(|source| ReadingError::Format { path: self.root.join(ONLINE), source })?;
+        let memory = meminfo::parse(&text("proc/meminfo")?);
+        Ok(Host { online, memory, ticks_per_second: ticks_per_second() })
+    }
+}
+
+impl HostFile {
+    fn read(&self) -> io::Result<Arc<str>> {
+        let mut kept = self.file.lock();
+        let file = match kept.take() {
+            Some(file) => file,
+            None => File::open(&self.path)?,
+        };
+        // A descriptor that failed is not kept.
+        let bytes = read_to_end(&file)?;
+        *kept = Some(file);
+        Ok(String::from_utf8_lossy(&bytes).into())
+    }
+}
+
+/// Everything from offset 0 to the end. Files of many records come in pieces that
+/// need not fill the buffer, so only an empty piece is the end.
+fn read_to_end(file: &File) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; USUAL_SIZE];
+    let mut filled = 0;
+    loop {
+        if filled == bytes.len() {
+            bytes.resize(bytes.len() * 2, 0);
+        }
+        let room = bytes.get_mut(filled..).unwrap_or_default();
+        match file.read_at(room, u64::try_from(filled).map_err(io::Error::other)?)? {
+            0 => break,
+            read => filled += read,
+        }
+    }
+    bytes.truncate(filled);
+    Ok(bytes)
+}
+
+/// Clock ticks per second in files below `/proc`.
+pub fn ticks_per_second() -> u64 {
+    let ticks = sysconf(SysconfVar::CLK_TCK).ok().flatten();
+    ticks.and_then(|ticks| u64::try_from(ticks).ok()).unwrap_or(USUAL_TICKS)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_reading_is_shared_and_then_taken_anew() {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join("file"), "one").unwrap();
+        let shared = HostFiles::new(root.path(), Duration::from_secs(600));
+        let fresh = HostFiles::new(root.path(), Duration::ZERO);
+        assert_eq!(&*shared.text("file").unwrap(), "one");
+        assert_eq!(&*fresh.text("file").unwrap(), "one");
+        fs::write(root.path().join("file"), "two").unwrap();
+        assert_eq!(&*shared.text("file").unwrap(), "one");
+        // 20 times as long as the first reading took, at most, it answers too.
+        while &*fresh.text("file").unwrap() == "one" {
+            std::thread::yield_now();
+        }
+        assert_eq!(&*fresh.text("file").unwrap(), "two");
+    }
+
+    #[test]
+    fn files_of_any_size_are_read_whole() {
+        let root = tempfile::tempdir().unwrap();
+        for size in [0, 1, USUAL_SIZE - 1, USUAL_SIZE, USUAL_SIZE + 1, 5 * USUAL_SIZE] {
+            let name = size.to_string();
+            fs::write(root.path().join(&name), "x".repeat(size)).unwrap();
+            let files = HostFiles::new(root.path(), Duration::ZERO);
+            assert_eq!(files.text(&name).unwrap().len(), size);
+        }
+    }
+
+    #[test]
+    fn this_machine_has_cpus_and_memory() {
+        let host = HostFiles::new(Path::new("/"), Duration::ZERO).facts().unwrap();
+        assert!(host.online.count() >= 1);
+        assert!(host.memory.total > 0);
+        assert!(host.ticks_per_second > 0);
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let root = tempfile::tempdir().unwrap();
+        let error = HostFiles::new(root.path(), Duration::ZERO).facts().unwrap_err();
+        let path = root.path().join("sys/devices/system/cpu/online");
+        assert_eq!(error.to_string(), format!("cannot read {}", path.display()));
+    }
+}

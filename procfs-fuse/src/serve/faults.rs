@@ -1,0 +1,81 @@
+//! Why a reader was shown the host's file although it may be in a container;
+//! counted, and logged at a bounded rate.
+
+use std::error::Error;
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use cgroupfs::layout::PlaceError;
+
+use crate::caller::TaskError;
+use crate::log::limited;
+use crate::readings::ReadingError;
+
+/// Something that went wrong between a request and its container's text.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Fault {
+    /// FUSE could not name the caller.
+    #[error("the reader is outside of our pid namespace")]
+    Unseen,
+    /// The caller could not be identified.
+    #[error("cannot tell who reads")]
+    Caller(#[from] TaskError),
+    /// Its groups could not be found.
+    #[error("cannot find the reader's cgroup")]
+    Place(#[from] PlaceError),
+    /// The container was removed while one of its files was open.
+    #[error("the container is gone")]
+    Gone,
+    /// Its files could not be read.
+    #[error("cannot read the container's cgroup")]
+    Reading(#[from] ReadingError),
+    /// What is mounted could not be read.
+    #[error("cannot tell where cgroups are mounted")]
+    Mounts(#[source] io::Error),
+    /// There is no time.
+    #[error("cannot tell the time")]
+    Clock(#[source] io::Error),
+}
+
+impl Fault {
+    /// True when the container was removed, or its files were replaced.
+    pub(super) fn is_gone(&self) -> bool {
+        match self {
+            Self::Gone => true,
+            Self::Reading(error) => error.is_gone(),
+            _ => false,
+        }
+    }
+
+    /// What the user can do about it.
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Unseen => Some("run the daemon in the host's pid namespace".to_owned()),
+            Self::Place(error) => Some(error.hint().to_owned()),
+            Self::Reading(ReadingError::Cgroup(error)) => error.hint(),
+            _ => None,
+        }
+    }
+}
+
+/// The faults so far.
+#[derive(Debug, Default)]
+pub(super) struct Faults {
+    count: AtomicU64,
+}
+
+impl Faults {
+    /// Counts `fault` and logs it, unless much was logged of late.
+    pub(super) fn note(&self, fault: &Fault) {
+        let count = self.count.fetch_add(1, Ordering::Relaxed) + 1;
+        let ended = matches!(fault, Fault::Caller(TaskError::Gone { .. })) || fault.is_gone();
+        let hint = fault.hint();
+        let fault = fault as &dyn Error;
+        // What ends while it is looked at is nobody's fault.
+        if ended {
+            tracing::debug!(fault, count, "the host's file is shown");
+        } else {
+            limited!(warn, fault, hint, count, "the host's file is shown");
+        }
+    }
+}
