@@ -77,6 +77,23 @@ impl Need {
     }
 }
 
+impl Need {
+    /// Whether it is met by another kind of machine or another tier, and not by
+    /// installing something on this one.
+    pub fn is_met_elsewhere(self) -> bool {
+        match self {
+            Self::CgroupV1
+            | Self::CgroupV2
+            | Self::Controller(_)
+            | Self::Cpus(_)
+            | Self::Swap
+            | Self::TimeNamespaces
+            | Self::Full => true,
+            Self::Container | Self::Root | Self::Fuse | Self::Program(..) | Self::File(..) => false,
+        }
+    }
+}
+
 /// Whether `/sys/fs/cgroup` is one cgroup2 tree.
 pub fn is_pure_v2() -> bool {
     Path::new("/sys/fs/cgroup/cgroup.controllers").exists()

@@ -35,16 +35,25 @@ pub fn alone(name: &str, needs: &'static [Need], test: fn() -> Verdict) -> Trial
 
 /// Runs `test` when the machine has what it needs.
 fn when_met(needs: &[Need], test: impl FnOnce() -> Verdict) -> Result<Completion, Failed> {
-    match needs.iter().find_map(|need| need.check().err()) {
+    let unmet = needs.iter().find_map(|need| Some((need, need.check().err()?)));
+    match unmet {
         None => test().map(|()| Completion::Completed).map_err(|error| format!("{error:?}").into()),
-        Some(reason) if never_skip() => Err(format!("cannot run here: {reason}").into()),
-        Some(reason) => Ok(Completion::ignored_with(reason)),
+        Some((need, reason)) if !may_skip(*need) => {
+            Err(format!("cannot run here: {reason}").into())
+        }
+        Some((_need, reason)) => Ok(Completion::ignored_with(reason)),
     }
 }
 
-/// Whether a test that cannot run counts as failed.
-fn never_skip() -> bool {
-    std::env::var_os("PORTHOLE_TESTS_SKIP").is_some_and(|value| value == "never")
+/// Whether a test with this need unmet may be skipped: not with
+/// `PORTHOLE_TESTS_SKIP=never`. `elsewhere` is for whoever runs the same
+/// program on several kinds of machine and sees to it that each test runs on one.
+fn may_skip(need: Need) -> bool {
+    match std::env::var("PORTHOLE_TESTS_SKIP").as_deref() {
+        Ok("never") => false,
+        Ok("elsewhere") => need.is_met_elsewhere(),
+        _ => true,
+    }
 }
 
 /// The `main` of a test program.

@@ -13,9 +13,12 @@
 )]
 
 mod build;
+mod ci;
 mod command;
 mod place;
 mod setup;
+mod test;
+mod tidy;
 mod vm;
 
 use std::process::ExitCode;
@@ -36,6 +39,12 @@ struct Arguments {
 enum Task {
     /// Install the Debian packages that building, showing and testing need
     Setup,
+    /// Run every test that there is, here and in the VM
+    Test(test::Options),
+    /// Check the rules that the compiler does not
+    Tidy,
+    /// What every commit must pass: fmt, clippy, docs and every quick test
+    Ci,
     /// Boot a pure cgroup v2 machine with four CPUs and run a command in it
     Vm(vm::Options),
 }
@@ -55,6 +64,9 @@ fn run(task: &Task) -> anyhow::Result<()> {
     let place = Place::find()?;
     match task {
         Task::Setup => setup::install(setup::For::Test),
+        Task::Test(options) => test::run(&place, options),
+        Task::Tidy => tidy::run(&place),
+        Task::Ci => ci::run(&place),
         Task::Vm(options) => vm::run(&place, options),
     }
 }

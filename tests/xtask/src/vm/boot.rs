@@ -28,8 +28,17 @@ pub enum Verdict {
     None,
 }
 
+/// What the VM printed, and its verdict.
+#[derive(Debug)]
+pub struct Console {
+    /// All of it.
+    pub text: String,
+    /// What its last line said.
+    pub verdict: Verdict,
+}
+
 /// Boots `kernel` under qemu.
-pub fn qemu(kernel: &Kernel, run: &Run) -> Result<Verdict> {
+pub fn qemu(kernel: &Kernel, run: &Run) -> Result<Console> {
     let stdin = std::io::stdin().is_terminal();
     let console = format!(
         "console=ttyS0 panic=-1 quiet loglevel=3 VM_SWAP=/dev/vdb VM_STDIN={}",
@@ -50,7 +59,7 @@ pub fn qemu(kernel: &Kernel, run: &Run) -> Result<Verdict> {
 }
 
 /// Boots user-mode Linux: an ordinary program that is a kernel.
-pub fn user_mode(place: &Place, run: &Run) -> Result<Verdict> {
+pub fn user_mode(place: &Place, run: &Run) -> Result<Console> {
     let scratch = place.made("vm/uml")?;
     let mut linux = Command::new("linux.uml");
     linux
@@ -63,14 +72,14 @@ pub fn user_mode(place: &Place, run: &Run) -> Result<Verdict> {
 }
 
 /// Runs the machine to its end, printing its console.
-fn watch(machine: &mut Command, stdin: bool) -> Result<Verdict> {
+fn watch(machine: &mut Command, stdin: bool) -> Result<Console> {
     machine.stdin(if stdin { Stdio::inherit() } else { Stdio::null() }).stdout(Stdio::piped());
     let line = command::line(machine);
     let mut machine = Guard(machine.spawn().with_context(|| format!("cannot run `{line}`"))?);
     let console = machine.0.stdout.take().context("the VM has no console")?;
-    let verdict = read_console(BufReader::new(console), &mut std::io::stdout())?;
+    let console = read_console(BufReader::new(console), &mut std::io::stdout())?;
     machine.0.wait()?;
-    Ok(verdict)
+    Ok(console)
 }
 
 /// A child that does not outlive us.
@@ -85,25 +94,21 @@ impl Drop for Guard {
 }
 
 /// Copies the console to `out` as it comes; the verdict is the last line of that form.
-fn read_console(mut console: impl BufRead, out: &mut impl Write) -> Result<Verdict> {
-    let mut verdict = Verdict::None;
-    let mut line = String::new();
+fn read_console(mut console: impl BufRead, out: &mut impl Write) -> Result<Console> {
+    let mut text = String::new();
     loop {
         let chunk = console.fill_buf()?;
         if chunk.is_empty() {
-            return Ok(verdict);
+            let verdict = text.lines().filter_map(parse_verdict).next_back();
+            return Ok(Console { text, verdict: verdict.unwrap_or(Verdict::None) });
         }
         // The terminal's line discipline put the carriage returns there.
-        let text = String::from_utf8_lossy(chunk).replace('\r', "");
+        let piece = String::from_utf8_lossy(chunk).replace('\r', "");
         let length = chunk.len();
         console.consume(length);
-        out.write_all(text.as_bytes())?;
+        out.write_all(piece.as_bytes())?;
         out.flush()?;
-        line += &text;
-        while let Some((whole, rest)) = line.split_once('\n') {
-            verdict = parse_verdict(whole).unwrap_or(verdict);
-            line = rest.to_owned();
-        }
+        text += &piece;
     }
 }
 
@@ -123,8 +128,8 @@ mod tests {
     #[track_caller]
     fn check(console: &str, expected: Verdict) {
         let mut shown = Vec::new();
-        let verdict = read_console(console.as_bytes(), &mut shown).unwrap();
-        assert_eq!(verdict, expected, "console: {console:?}");
+        let read = read_console(console.as_bytes(), &mut shown).unwrap();
+        assert_eq!(read.verdict, expected, "console: {console:?}");
         assert_eq!(String::from_utf8(shown).unwrap(), console.replace('\r', ""));
     }
 

@@ -32,6 +32,25 @@ const SWAP_SIZE: u64 = 2 << 30;
 /// Mounts, controllers, swap, then the command and the verdict.
 const INIT: &str = include_str!("../../../vm/init.sh");
 
+/// What is run in the VM.
+#[derive(Debug)]
+pub struct Job {
+    /// Its environment, beside what tells the tests where they are.
+    pub environment: Vec<(String, String)>,
+    /// A command for `sh`.
+    pub command: String,
+}
+
+impl Job {
+    fn script(&self) -> String {
+        let mut script = format!("#!/bin/sh\nexport PORTHOLE_BIN_DIR={BINARIES}\n");
+        for (name, value) in &self.environment {
+            script += &format!("export {name}={}\n", command::quoted(value));
+        }
+        script + &self.command + "\n"
+    }
+}
+
 /// The disks of one run; removed afterwards.
 #[derive(Debug)]
 pub struct Run {
@@ -39,14 +58,15 @@ pub struct Run {
 }
 
 impl Run {
-    /// Makes the disks: `root` with our `programs` and the `command` to run.
-    pub fn new(place: &Place, root: &Path, programs: &Programs, command: &str) -> Result<Self> {
+    /// Makes the disks: the packages, our `programs` and the `job`.
+    pub fn new(place: &Place, programs: &Programs, job: &Job) -> Result<Self> {
+        let root = root_folder(place)?;
         let folder = place.made(format!("vm/run-{}", std::process::id()))?;
         let run = Self { folder };
-        add_programs(root, programs)?;
+        add_programs(&root, programs)?;
         write_script(&root.join("vm/init"), INIT)?;
-        write_script(&root.join("vm/command"), &format!("{}\n{command}\n", environment()))?;
-        make_root_disk(root, &run.root_disk())?;
+        write_script(&root.join("vm/command"), &job.script())?;
+        make_root_disk(&root, &run.root_disk())?;
         make_swap_disk(&run.swap_disk())?;
         Ok(run)
     }
@@ -71,7 +91,7 @@ impl Drop for Run {
 }
 
 /// The folder with the packages' files, made when it is not there yet.
-pub fn root_folder(place: &Place) -> Result<PathBuf> {
+fn root_folder(place: &Place) -> Result<PathBuf> {
     let closure = Closure::find()?;
     let cache = place.made("vm")?;
     let root = cache.join(format!("root-{:016x}", digest(&closure.key())));
@@ -189,18 +209,7 @@ fn add_programs(root: &Path, programs: &Programs) -> Result<()> {
     Ok(())
 }
 
-/// What the tests are told by environment, as on this machine.
-fn environment() -> String {
-    let mut script = String::from("#!/bin/sh\n");
-    script += &format!("export PORTHOLE_BIN_DIR={BINARIES} PORTHOLE_TESTS_VM=1\n");
-    for name in ["PORTHOLE_TESTS_SKIP", "PORTHOLE_TESTS_FULL", "RUST_BACKTRACE", "RUST_LOG"] {
-        if let Ok(value) = std::env::var(name) {
-            script += &format!("export {name}={}\n", command::quoted(&value));
-        }
-    }
-    script
-}
-
+/// Writes a program that `sh` runs.
 pub fn write_script(path: &Path, text: &str) -> Result<()> {
     std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
     std::fs::set_permissions(path, PermissionsExt::from_mode(0o755))?;

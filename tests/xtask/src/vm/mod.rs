@@ -19,6 +19,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
+use boot::{Console, Verdict};
 pub use kernel::Version;
 
 use crate::command::quoted;
@@ -44,39 +45,63 @@ pub fn run(place: &Place, options: &Options) -> Result<()> {
     setup::install(setup::For::Vm)?;
     let programs = build::everything(place)?;
     let command = if options.command.is_empty() {
-        tests_in_order(&programs.tests)
+        tests_in_order(&programs.tests, None)
     } else {
         options.command.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
     };
-    match boot(place, options, &programs, &command)? {
-        boot::Verdict::Success => Ok(()),
-        boot::Verdict::Failure => bail!("the command failed in the VM"),
-        boot::Verdict::None => {
-            bail!("the VM ended without a verdict: no line `init: ...` was printed")
-        }
+    let job = image::Job { environment: passed_on(), command };
+    let console = if options.uml {
+        boot::user_mode(place, &image::Run::new(place, &programs, &job)?)?
+    } else {
+        boot_qemu(place, options.kernel, &programs, &job)?
+    };
+    match console.verdict {
+        Verdict::Success => Ok(()),
+        Verdict::Failure => bail!("the command failed in the VM"),
+        Verdict::None => bail!("the VM ended without a verdict: no line `init: ...` was printed"),
     }
 }
 
-fn boot(
+/// Runs the test programs on one kernel; returns what they printed and whether
+/// they succeeded.
+pub fn test(
     place: &Place,
-    options: &Options,
+    kernel: Version,
     programs: &build::Programs,
-    command: &str,
-) -> Result<boot::Verdict> {
-    let root = image::root_folder(place)?;
-    let run = image::Run::new(place, &root, programs, command)?;
-    if options.uml {
-        return boot::user_mode(place, &run);
-    }
-    let kernel = kernel::fetch(place, options.kernel)?;
-    boot::qemu(&kernel, &run)
+    environment: &[(String, String)],
+    filter: Option<&str>,
+) -> Result<(String, bool)> {
+    let job = image::Job {
+        environment: environment.to_vec(),
+        command: tests_in_order(&programs.tests, filter),
+    };
+    let console = boot_qemu(place, kernel, programs, &job)?;
+    Ok((console.text, console.verdict == Verdict::Success))
+}
+
+fn boot_qemu(
+    place: &Place,
+    kernel: Version,
+    programs: &build::Programs,
+    job: &image::Job,
+) -> Result<Console> {
+    let kernel = kernel::fetch(place, kernel)?;
+    boot::qemu(&kernel, &image::Run::new(place, programs, job)?)
+}
+
+/// Settings of the tests that whoever calls us has made.
+fn passed_on() -> Vec<(String, String)> {
+    let names = ["PORTHOLE_TESTS_SKIP", "PORTHOLE_TESTS_FULL", "RUST_BACKTRACE", "RUST_LOG"];
+    names.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?))).collect()
 }
 
 /// A shell command that runs every test program and fails if one of them failed.
-fn tests_in_order(programs: &[PathBuf]) -> String {
+fn tests_in_order(programs: &[PathBuf], filter: Option<&str>) -> String {
+    let filter = filter.map(quoted).unwrap_or_default();
     let mut command = String::from("status=0");
     for program in programs.iter().filter_map(|program| program.file_name()) {
-        command += &format!("; {}/{} || status=1", image::TESTS, program.to_string_lossy());
+        command +=
+            &format!("; {}/{} {filter} || status=1", image::TESTS, program.to_string_lossy());
     }
     command + "; exit $status"
 }
