@@ -30,11 +30,11 @@ impl NewClocks {
     /// Makes a time namespace for the next child, in which boot time and
     /// monotonic time are 0 now; or says why the child gets the host's.
     pub(super) fn for_next_child() -> Result<Result<Self, Note>, Fault> {
-        let own = match open("/proc/self/ns/time", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())
-        {
-            Err(Errno::ENOENT) => return Ok(Err(not_in_this_kernel())),
-            opened => opened.of("/proc/self/ns/time")?,
-        };
+        let own =
+            match open("/proc/self/ns/time", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()) {
+                Err(Errno::ENOENT) => return Ok(Err(not_in_this_kernel())),
+                opened => opened.of("/proc/self/ns/time")?,
+            };
         unshare(new_time()).of("a time namespace")?;
         let clocks = Self { own };
         fs::write(OFFSETS, offsets_now().of("the clocks")?).of(OFFSETS)?;

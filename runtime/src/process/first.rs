@@ -23,11 +23,10 @@ use crate::rootfs::mounting::make_private;
 use crate::rootfs::new_root::NewRoot;
 use crate::rootfs::sources::Sources;
 use crate::rootfs::stage::Stage;
-use crate::sys::clone::exit_now;
 
-/// Lives the life of the first process of `plan`; never comes back.
-pub(super) fn run(plan: &Plan, stdio: Stdio, parent: ChildEnd) -> Infallible {
-    let lived = catch_unwind(AssertUnwindSafe(|| steps(plan, stdio, &parent)));
+/// Becomes the first process of `plan`; what comes back is an exit status.
+pub(super) fn run(plan: &Plan, stdio: Stdio, parent: &ChildEnd) -> i32 {
+    let lived = catch_unwind(AssertUnwindSafe(|| steps(plan, stdio, parent)));
     let error = match lived {
         Ok(Err(error)) => error,
         Ok(Ok(never)) => match never {},
@@ -36,7 +35,7 @@ pub(super) fn run(plan: &Plan, stdio: Stdio, parent: ChildEnd) -> Infallible {
     let exit_code = error.exit_code();
     // When the parent is gone there is nobody left to tell.
     let _told = parent.send(&Message::Failed(error));
-    exit_now(exit_code.into())
+    exit_code.into()
 }
 
 /// Every step from the birth to the command, in order.

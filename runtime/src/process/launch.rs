@@ -28,7 +28,9 @@ pub fn launch(plan: &Plan, stdio: Stdio, gate: Gate<'_>) -> Result<Launched, Lau
             Err(note) => (None, Some(note)),
         },
     };
-    let child = clone_into(namespaces(plan), || first::run(plan, stdio, theirs));
+    // Moved, so that the parent is left without its copy of the child's end, and
+    // sees it closed.
+    let child = clone_into(namespaces(plan), move || first::run(plan, stdio, &theirs));
     let put_back = clocks.map_or(Ok(()), NewClocks::put_back);
     let child = child.of("a process in new namespaces").at(Step::Clone)?;
     let notes = note.into_iter().collect();

@@ -9,7 +9,7 @@ mod error;
 mod note;
 mod step;
 
-pub(crate) use error::{AtStep, Fault, Object};
 pub use error::LaunchError;
+pub(crate) use error::{AtStep, Fault, Object};
 pub use note::Note;
 pub use step::Step;

@@ -19,7 +19,9 @@ pub(crate) fn enter(root: &Inside) -> Result<Option<Note>, Fault> {
     fchdir(root).of("/")?;
     let note = match pivot_root(".", ".") {
         Ok(()) => {
-            // The old root now lies on top of the new one, which is also ".".
+            // On top of ".", the new root, now lies the old one, and on that the
+            // stage: the topmost goes first.
+            umount2(".", MntFlags::MNT_DETACH).of("the stage, to leave it behind")?;
             umount2(".", MntFlags::MNT_DETACH).of("the host's files, to leave them behind")?;
             None
         }
@@ -40,7 +42,8 @@ fn move_over_initramfs() -> Result<Note, Fault> {
     }
     // Covered mounts could still be found by the kernel: one visible /proc
     // allows another, unmasked, in a user namespace.
-    for mount_point in mount_points(&text).filter(|path| *path != "/").collect::<Vec<_>>().iter().rev()
+    for mount_point in
+        mount_points(&text).filter(|path| *path != "/").collect::<Vec<_>>().iter().rev()
     {
         // What cannot be reached by its path is below another that goes.
         let _covered = umount2(*mount_point, MntFlags::MNT_DETACH);

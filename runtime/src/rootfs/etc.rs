@@ -19,8 +19,14 @@ use crate::report::{Fault, Object};
 use crate::sys::mount_api::{Attributes, Depth, copy_mount};
 
 /// Directories of the host's `/etc` that are mounted, read-only, where they are.
-const DIRECTORIES: [&str; 6] =
-    ["alternatives", "crypto-policies", "ld.so.conf.d", "pki/ca-trust", "pki/tls/certs", "ssl/certs"];
+const DIRECTORIES: [&str; 6] = [
+    "alternatives",
+    "crypto-policies",
+    "ld.so.conf.d",
+    "pki/ca-trust",
+    "pki/tls/certs",
+    "ssl/certs",
+];
 
 /// Directories that carry a version in their name begin like this: `java-17-openjdk`.
 const VERSIONED_DIRECTORIES: &str = "java-";

@@ -64,8 +64,7 @@ impl Sources {
 
 impl HostSystem {
     fn open() -> Result<Self, Fault> {
-        let mut system =
-            Self { directories: Vec::new(), links: Vec::new(), etc: HostEtc::open()? };
+        let mut system = Self { directories: Vec::new(), links: Vec::new(), etc: HostEtc::open()? };
         for name in SYSTEM_DIRECTORIES {
             let path = Path::new("/").join(name);
             match fs::read_link(&path) {

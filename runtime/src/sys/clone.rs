@@ -1,6 +1,5 @@
 //! A child that begins in namespaces of its own: `clone(2)`.
 
-use std::convert::Infallible;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
@@ -17,7 +16,7 @@ pub(crate) struct Child {
 }
 
 /// Clones this process as `fork` does, into the new namespaces of `namespaces`,
-/// and runs `child` in the copy, which never comes back; Linux 5.2.
+/// and runs `child` in the copy, which exits with the status it returns; Linux 5.2.
 ///
 /// The old `clone` and not `clone3`, which container engines that we may
 /// ourselves run in answer with `ENOSYS`.
@@ -31,7 +30,7 @@ pub(crate) struct Child {
 /// * `EAGAIN`: the caller's limit of processes is reached.
 pub(crate) fn clone_into(
     namespaces: CloneFlags,
-    child: impl FnOnce() -> Infallible,
+    child: impl FnOnce() -> i32,
 ) -> nix::Result<Child> {
     if thread_count()? != 1 {
         return Err(Errno::EBUSY);
@@ -55,7 +54,7 @@ pub(crate) fn clone_into(
         )
     };
     match Errno::result(ret)? {
-        0 => match child() {},
+        0 => exit_now(child()),
         pid => {
             let pid = Pid::from_raw(libc::pid_t::try_from(pid).map_err(|_too_big| Errno::ERANGE)?);
             // SAFETY: the kernel has just made this descriptor for us, and

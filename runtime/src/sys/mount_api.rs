@@ -112,12 +112,8 @@ pub(crate) fn add_attributes(
     depth: Depth,
 ) -> nix::Result<()> {
     const ITSELF: &CStr = c"";
-    let change = libc::mount_attr {
-        attr_set: attributes.bits(),
-        attr_clr: 0,
-        propagation: 0,
-        userns_fd: 0,
-    };
+    let change =
+        libc::mount_attr { attr_set: attributes.bits(), attr_clr: 0, propagation: 0, userns_fd: 0 };
     // SAFETY: the path is a C string that lives for ever; the kernel reads
     // `change`, which outlives the call, for as many bytes as the last argument
     // says it has.
@@ -147,8 +143,7 @@ impl FilesystemContext {
     /// * `EPERM`: no CAP_SYS_ADMIN.
     pub(crate) fn open(name: &CStr) -> nix::Result<Self> {
         // SAFETY: `name` is a C string that outlives the call.
-        let ret =
-            unsafe { libc::syscall(libc::SYS_fsopen, name.as_ptr(), libc::FSOPEN_CLOEXEC) };
+        let ret = unsafe { libc::syscall(libc::SYS_fsopen, name.as_ptr(), libc::FSOPEN_CLOEXEC) };
         // SAFETY: `ret` is what fsopen has just returned.
         unsafe { new_fd(ret) }.map(Self)
     }
