@@ -28,15 +28,15 @@ pub struct Entry {
 /// Every file, in the order in which a directory lists them.
 pub static CATALOG: &[Entry] = &[
     public("proc/cpuinfo", Needs::CPU_LIMITS, cpuinfo),
-    public("proc/loadavg", Needs::TASKS.union(Needs::LOAD).union(Needs::START), loadavg),
+    public("proc/loadavg", Needs::TASKS.union(Needs::LOAD), loadavg),
     public("proc/meminfo", Needs::MEMORY.union(Needs::MEMORY_STAT), meminfo),
-    public("proc/stat", CPU_TIME.union(Needs::TASKS).union(Needs::READER), stat),
+    public("proc/stat", CPU_TIME.union(Needs::TASKS), stat),
     public("proc/swaps", Needs::MEMORY, swaps),
-    public("proc/uptime", CPU_TIME.union(Needs::READER), uptime),
+    public("proc/uptime", CPU_TIME, uptime),
     public("sys/devices/system/cpu/online", Needs::CPU_LIMITS, cpu_online),
 ];
 
-const CPU_TIME: Needs = Needs::CPU_LIMITS.union(Needs::CPU_USAGE).union(Needs::START);
+const CPU_TIME: Needs = Needs::CPU_LIMITS.union(Needs::CPU_USAGE);
 
 /// A file that everybody may read and nobody may write.
 const fn public(

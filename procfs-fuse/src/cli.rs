@@ -5,12 +5,13 @@
 
 use std::fmt::Display;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::capture::{self, CaptureError};
 use crate::config::Settings;
 use crate::daemon::background::{self, Announcement};
 use crate::daemon::{self, Hint, ServeOptions, health, lock, mount_point};
@@ -24,6 +25,8 @@ Examples:
   portholefs                              serve at /var/lib/porthole/fs
   portholefs serve --daemon               the same, in the background
   portholefs status --json                which process serves, since when
+  portholefs capture --pid 4711 /tmp/c    what process 4711 sees, as a folder
+  portholefs render --from /tmp/c /proc/meminfo
   docker run -m 512m -v /var/lib/porthole/fs/proc/meminfo:/proc/meminfo:ro ...
                                           one file in one container by hand
   porthole run -m 512m --cpus 1 -- top    every file, by porthole
@@ -55,6 +58,10 @@ enum Command {
     Status(StatusArgs),
     /// Read one file through the mount; exit code 0 when it is answered in time.
     Health(HealthArgs),
+    /// Keep what is read for one process in a folder: a machine to render again.
+    Capture(CaptureArgs),
+    /// Show what the process of a capture sees.
+    Render(RenderArgs),
 }
 
 #[derive(Debug, Args)]
@@ -102,6 +109,24 @@ struct HealthArgs {
     probe: Option<PathBuf>,
 }
 
+#[derive(Debug, Args)]
+struct CaptureArgs {
+    /// Whose view to keep; the calling process by default.
+    #[arg(long, value_name = "N")]
+    pid: Option<u32>,
+    /// A folder to make.
+    dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct RenderArgs {
+    /// The folder of a capture.
+    #[arg(long, value_name = "DIR")]
+    from: PathBuf,
+    /// A file such as /proc/meminfo; without it, the names of all of them.
+    file: Option<String>,
+}
+
 /// Runs the command line of this process.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
@@ -109,6 +134,8 @@ pub fn run() -> ExitCode {
         Command::Serve(args) => serve(&args),
         Command::Status(args) => status(&args),
         Command::Health(args) => health(&args),
+        Command::Capture(args) => capture(&args),
+        Command::Render(args) => render(&args),
     }
 }
 
@@ -161,6 +188,30 @@ fn health(args: &HealthArgs) -> ExitCode {
     match health::check(&mount_point, limit) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed_with_hint(&error),
+    }
+}
+
+fn capture(args: &CaptureArgs) -> ExitCode {
+    let reader = args.pid.unwrap_or_else(std::os::unix::process::parent_id);
+    match capture::take(Path::new("/"), reader, &args.dir) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed_with_hint(&error),
+    }
+}
+
+fn render(args: &RenderArgs) -> ExitCode {
+    let Some(file) = &args.file else {
+        return print(&capture::files(&args.from).join("\n"));
+    };
+    match capture::render(&args.from, file) {
+        Ok(text) => write!(io::stdout(), "{text}").map_or_else(failed, |()| ExitCode::SUCCESS),
+        Err(error) => failed_with_hint(&error),
+    }
+}
+
+impl Hint for CaptureError {
+    fn hint(&self) -> Option<String> {
+        self.hint()
     }
 }
 

@@ -17,6 +17,7 @@
 //! place that names `fuser`; `sys/` the only place with `unsafe`.
 
 pub mod caller;
+pub mod capture;
 pub mod catalog;
 pub mod cli;
 pub mod config;

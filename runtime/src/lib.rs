@@ -11,6 +11,4 @@ pub mod cgroup;
 pub mod cli;
 pub mod plan;
 pub mod process;
-pub mod report;
-mod rootfs;
 pub mod sys;

@@ -9,7 +9,6 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use cgroupfs::format::FormatError;
-use cgroupfs::interface::read_from_start;
 use cgroupfs::membership::{self, Membership};
 
 use super::task_files;
@@ -90,8 +89,9 @@ impl Task {
     ///
     /// [`TaskError`] when the task is gone or the kernel refuses.
     pub fn text(&self, name: &str) -> Result<String, TaskError> {
-        read_from_start(&self.open(name)?)
-            .map_err(|source| TaskError::new(&self.path(name), source))
+        let path = self.path(name);
+        let bytes = fs::read(&path).map_err(|source| TaskError::new(&path, source))?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
     /// What `parse` makes of its file `name`.

@@ -50,10 +50,6 @@ bitflags! {
         const TASKS = 1 << 4;
         /// [`Container::load`].
         const LOAD = 1 << 5;
-        /// [`Sample::reader`].
-        const READER = 1 << 6;
-        /// [`Container::started_ns`].
-        const START = 1 << 7;
     }
 }
 

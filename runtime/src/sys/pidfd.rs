@@ -1,10 +1,9 @@
 //! Processes as descriptors: `pidfd_open(2)`.
 
-use std::os::fd::OwnedFd;
+use std::io;
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
 use nix::unistd::Pid;
-
-use super::returned::new_fd;
 
 /// Opens a pidfd for the process `pid`; `pidfd_open(2)`, Linux 5.3.
 ///
@@ -12,11 +11,15 @@ use super::returned::new_fd;
 ///
 /// * `ESRCH`: there is no such process any more. Callers treat it as ended.
 /// * `EMFILE`, `ENFILE`: out of descriptors.
-pub fn open(pid: Pid) -> nix::Result<OwnedFd> {
+pub fn open(pid: Pid) -> io::Result<OwnedFd> {
     const NO_FLAGS: libc::c_uint = 0;
     // SAFETY: pidfd_open takes two integers and touches no memory of ours; any
     // value of `pid` is answered with a descriptor or an error.
     let ret = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), NO_FLAGS) };
-    // SAFETY: `ret` is what pidfd_open has just returned.
-    unsafe { new_fd(ret) }
+    if ret == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    let fd = RawFd::try_from(ret).map_err(io::Error::other)?;
+    // SAFETY: the kernel has just made `fd` for us, and nothing else holds it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }

@@ -1,0 +1,153 @@
+//! A machine in a folder: what was read for one reader, kept so that it can be
+//! rendered again, elsewhere and later.
+//!
+//! A capture is how a user's machine becomes a test. It is rendered by the same
+//! code that serves a mount, with another root:
+//!
+//! ```text
+//!   reader           process id of the reader
+//!   host/            the files of the machine: proc/, sys/ with its control groups
+//!   expected/        in the project's fixtures: what the reader shall see
+//! ```
+//!
+//! What is in it: the host's copies of the files of the catalogue, the reader's
+//! control groups and their ancestors, and of every process that shares its pid
+//! namespace or its groups what tells it apart (`cgroup`, `stat`, `status`, the
+//! names of its namespaces). Nothing else of any process: no command line, no
+//! environment, no memory.
+
+mod take;
+
+pub use take::take;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use cgroupfs::format::FormatError;
+use cgroupfs::layout::PlaceError;
+
+use crate::caller::TaskError;
+use crate::catalog::{CATALOG, Entry};
+use crate::config::Settings;
+use crate::serve::Server;
+
+/// The file that says who reads.
+const READER: &str = "reader";
+
+/// The folder that stands for `/`.
+const HOST: &str = "host";
+
+/// A capture that could not be taken or rendered.
+#[derive(Debug, thiserror::Error)]
+pub enum CaptureError {
+    /// A file or folder that could not be read or written.
+    #[error("cannot use {}", path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// The kernel's reason.
+        source: io::Error,
+    },
+    /// The folder is no capture.
+    #[error("{} is no process id, so {} is no capture", text.trim_end(), dir.display())]
+    NoReader {
+        /// The folder.
+        dir: PathBuf,
+        /// What its `reader` says.
+        text: String,
+    },
+    /// The file is not served.
+    #[error("{path} is not in the catalogue")]
+    NotServed {
+        /// The path asked for.
+        path: String,
+    },
+    /// The reader could not be identified.
+    #[error("cannot tell who reads")]
+    Reader(#[from] TaskError),
+    /// The mounts are not in the format this version knows.
+    #[error("cannot tell where cgroups are mounted")]
+    Mounts(#[from] FormatError),
+    /// The reader's groups could not be found.
+    #[error("cannot find the reader's cgroup")]
+    Place(#[from] PlaceError),
+}
+
+impl CaptureError {
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Io { source, path } if source.kind() == io::ErrorKind::AlreadyExists => {
+                Some(format!("a folder that is not there yet, such as {}.2", path.display()))
+            }
+            Self::NoReader { .. } => Some("portholefs capture DIR makes one".to_owned()),
+            Self::NotServed { .. } => Some("portholefs render --from DIR lists them".to_owned()),
+            Self::Place(error) => Some(error.hint().to_owned()),
+            Self::Io { .. } | Self::Reader(_) | Self::Mounts(_) => None,
+        }
+    }
+
+    fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        |source| Self::Io { path, source }
+    }
+}
+
+/// The text of the file `path` (as in the catalogue, with or without a leading
+/// slash) as the reader of the capture in `dir` sees it.
+///
+/// # Errors
+///
+/// [`CaptureError`] when `dir` is no capture, or has no such file.
+pub fn render(dir: &Path, path: &str) -> Result<String, CaptureError> {
+    let entry = entry(path)?;
+    let reader = reader(dir)?;
+    let settings = Settings { root: dir.join(HOST), ..Settings::default() };
+    let server = Server::new(settings)?;
+    let opening = server.open(entry, reader);
+    let mut text = Vec::new();
+    server
+        .text(entry, &opening, &mut text)
+        .map_err(CaptureError::io(&dir.join(HOST).join(entry.path)))?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+/// The paths that the capture in `dir` can render, in the catalogue's order.
+pub fn files(dir: &Path) -> Vec<&'static str> {
+    let host = dir.join(HOST);
+    CATALOG.iter().map(|entry| entry.path).filter(|path| host.join(path).is_file()).collect()
+}
+
+fn entry(path: &str) -> Result<&'static Entry, CaptureError> {
+    let wanted = path.trim_start_matches('/');
+    CATALOG
+        .iter()
+        .find(|entry| entry.path == wanted)
+        .ok_or_else(|| CaptureError::NotServed { path: path.to_owned() })
+}
+
+fn reader(dir: &Path) -> Result<u32, CaptureError> {
+    let path = dir.join(READER);
+    let text = fs::read_to_string(&path).map_err(CaptureError::io(&path))?;
+    let id = text.trim_end().parse();
+    id.map_err(|_not_a_number| CaptureError::NoReader { dir: dir.to_owned(), text })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_capture_is_rendered() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = render(dir.path(), "proc/meminfo").unwrap_err();
+        assert_eq!(error.to_string(), format!("cannot use {}/reader", dir.path().display()));
+        fs::write(dir.path().join(READER), "me\n").unwrap();
+        let error = render(dir.path(), "/proc/meminfo").unwrap_err();
+        let expected = format!("me is no process id, so {} is no capture", dir.path().display());
+        assert_eq!(error.to_string(), expected);
+        let error = render(dir.path(), "proc/kcore").unwrap_err();
+        assert_eq!(error.to_string(), "proc/kcore is not in the catalogue");
+    }
+}
