@@ -11,4 +11,6 @@ pub mod cgroup;
 pub mod cli;
 pub mod plan;
 pub mod process;
+pub mod report;
+mod rootfs;
 pub mod sys;

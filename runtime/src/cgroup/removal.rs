@@ -84,7 +84,7 @@ fn processes(path: &Path) -> io::Result<Vec<Pid>> {
 /// Kills a process of the group at `path` and waits until it has ended.
 fn end(process: Pid, path: &Path, deadline: Instant) -> io::Result<()> {
     let pidfd = match pidfd::open(process) {
-        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return Ok(()),
+        Err(Errno::ESRCH) => return Ok(()),
         other => other?,
     };
     // The id may have been given to another process since the list was read;

@@ -2,28 +2,34 @@
 //! ([`enter`]).
 //!
 //! Both clone once, do everything else in the child as a list of named
-//! [`Step`]s, and come back only when the command has been executed, or with the
-//! step that failed, its object and the reason.
+//! [`Step`](crate::report::Step)s, and come back only when the command has been
+//! executed, or with the step that failed, its object and the reason.
 //!
 //! The caller must be a process with one thread: the child of a clone goes on in
 //! ordinary Rust (it allocates), which is sound only when no other thread could
-//! have held a lock at that moment.
+//! have held a lock at that moment. `sys/clone.rs` checks it.
 //!
-//! What this module does not do: cgroups (the caller's `gate` puts the process
+//! What this module does not do: cgroups (the caller's [`Gate`] puts the process
 //! there), waiting for the process, moving bytes of its terminal. Those are
 //! `container/`, `cgroup/` and `console/`.
 
-mod error;
-mod step;
+mod clock;
+mod command;
+mod first;
+mod inherited;
+mod launch;
+mod stdio;
+mod talk;
 
 use std::os::fd::OwnedFd;
 
 use nix::unistd::Pid;
 
 use crate::plan::{Plan, Process};
+use crate::report::{Fault, Step};
 
-pub use error::LaunchError;
-pub use step::Step;
+pub use crate::report::{LaunchError, Note};
+pub use launch::launch;
 
 /// What the process has as standard input, output and error.
 #[derive(Debug)]
@@ -54,38 +60,18 @@ pub struct Launched {
     pub notes: Vec<Note>,
 }
 
-/// Something that was done otherwise than planned, as one line for people.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Note {
-    /// A fallback was taken and the container is the poorer for it: a warning.
-    Fallback(String),
-    /// Nothing anybody will miss, such as a file this kernel does not have: for
-    /// those who debug.
-    LeftOut(String),
-}
-
 /// The container that [`enter`] starts another process in.
 #[derive(Debug)]
 pub struct Target {
-    /// The container's first process, by `pidfd_open(2)`.
+    /// The container's first process, by [`pidfd_open(2)`](crate::sys::pidfd::open).
     pub init: OwnedFd,
 }
 
-/// Puts a process into its cgroups, before it does anything of substance.
+/// Puts a process into its cgroups, before its command runs.
 ///
 /// Called once, in the calling process. An error ends the new process, and is
 /// the reason that [`launch`] or [`enter`] gives.
 pub type Gate<'a> = &'a mut dyn FnMut(Pid) -> Result<(), Box<dyn std::error::Error + Send + Sync>>;
-
-/// Starts the first process of the container that `plan` describes.
-///
-/// # Errors
-///
-/// [`LaunchError`], and then no process is left behind.
-pub fn launch(plan: &Plan, stdio: Stdio, gate: Gate<'_>) -> Result<Launched, LaunchError> {
-    let _ = (stdio, gate);
-    Err(LaunchError::new(Step::Clone, &plan.id, "this build cannot make containers yet"))
-}
 
 /// Starts `process` in the namespaces, root and security of a running container.
 ///
@@ -100,5 +86,5 @@ pub fn enter(
     gate: Gate<'_>,
 ) -> Result<Launched, LaunchError> {
     let _ = (target, process, stdio, gate);
-    Err(LaunchError::new(Step::Clone, &plan.id, "this build cannot enter containers yet"))
+    Err(Fault::new(&plan.id, "this build cannot enter containers yet").at(Step::EnterNamespaces))
 }

@@ -6,5 +6,12 @@
 
 #![allow(unsafe_code)]
 
+pub(crate) mod clone;
+pub(crate) mod close;
+pub(crate) mod fd_passing;
+pub(crate) mod mount_api;
 pub mod pidfd;
+mod returned;
 pub mod signal;
+pub(crate) mod signals;
+pub(crate) mod terminal;

@@ -1,9 +1,10 @@
 //! Processes as descriptors: `pidfd_open(2)`.
 
-use std::io;
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::fd::OwnedFd;
 
 use nix::unistd::Pid;
+
+use super::returned::new_fd;
 
 /// Opens a pidfd for the process `pid`; `pidfd_open(2)`, Linux 5.3.
 ///
@@ -11,15 +12,11 @@ use nix::unistd::Pid;
 ///
 /// * `ESRCH`: there is no such process any more. Callers treat it as ended.
 /// * `EMFILE`, `ENFILE`: out of descriptors.
-pub fn open(pid: Pid) -> io::Result<OwnedFd> {
+pub fn open(pid: Pid) -> nix::Result<OwnedFd> {
     const NO_FLAGS: libc::c_uint = 0;
     // SAFETY: pidfd_open takes two integers and touches no memory of ours; any
     // value of `pid` is answered with a descriptor or an error.
     let ret = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), NO_FLAGS) };
-    if ret == -1 {
-        return Err(io::Error::last_os_error());
-    }
-    let fd = RawFd::try_from(ret).map_err(io::Error::other)?;
-    // SAFETY: the kernel has just made `fd` for us, and nothing else holds it.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    // SAFETY: `ret` is what pidfd_open has just returned.
+    unsafe { new_fd(ret) }
 }

@@ -1,0 +1,82 @@
+//! Standard input, output and error of a new process.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open, openat};
+use nix::sys::stat::Mode;
+use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout};
+
+use super::Stdio;
+use super::talk::ChildEnd;
+use crate::report::{Fault, Object};
+use crate::rootfs::devices::Devices;
+use crate::rootfs::mounting::attach;
+use crate::sys::mount_api::{Depth, copy_mount};
+use crate::sys::terminal;
+
+const THREE_FILES: &str = "standard input, output and error";
+
+/// Whether the process still needs a terminal made for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// Its three files are in place.
+    Nothing,
+    /// It gets a terminal, once there is a devpts.
+    Terminal,
+}
+
+/// Puts the three files in place at once, so that no descriptor opened later
+/// takes one of their numbers.
+pub(super) fn install(stdio: Stdio) -> Result<Wanted, Fault> {
+    let (files, wanted) = match stdio {
+        Stdio::Inherit { stdin, stdout, stderr } => ([stdin, stdout, stderr], Wanted::Nothing),
+        Stdio::Terminal => (three_nulls().of("/dev/null")?, Wanted::Terminal),
+    };
+    // Copies get numbers above the standard ones, so that putting one in place
+    // does not close another.
+    let copies = files.iter().map(OwnedFd::try_clone).collect::<Result<Vec<_>, _>>();
+    // The originals may have the numbers that are about to be given away, which
+    // must not be closed after that.
+    drop(files);
+    put(&copies.of(THREE_FILES)?).of(THREE_FILES)?;
+    Ok(wanted)
+}
+
+fn three_nulls() -> nix::Result<[OwnedFd; 3]> {
+    let null = || open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty());
+    Ok([null()?, null()?, null()?])
+}
+
+/// Makes `files` the standard ones, in this order.
+fn put(files: &[OwnedFd]) -> nix::Result<()> {
+    let [stdin, stdout, stderr] = files else { return Err(Errno::EBADF) };
+    dup2_stdin(stdin)?;
+    dup2_stdout(stdout)?;
+    dup2_stderr(stderr)
+}
+
+/// Makes a terminal of the container's own devpts, hands its host's end to the
+/// parent and makes its other end the standard files and `/dev/console`.
+///
+/// By descriptors alone: `/dev/pts/N` is never looked up (CVE-2025-52565).
+pub(super) fn make_terminal(devices: &Devices, parent: &ChildEnd) -> Result<OwnedFd, Fault> {
+    let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    let master = openat(&devices.pts, "ptmx", flags, Mode::empty()).of("/dev/pts/ptmx")?;
+    let slave = terminal::open_peer(master.as_fd()).of("a terminal")?;
+    let console = devices.dev.file(Path::new("console"))?;
+    let mount = copy_mount(slave.as_fd(), "", Depth::One).of("/dev/console")?;
+    attach(&mount, &console, "/dev/console")?;
+    become_controlled(slave.as_fd()).of("a terminal")?;
+    parent.send_terminal(master.as_fd()).of("the terminal, for its host's end")?;
+    Ok(slave)
+}
+
+/// Makes `slave` the controlling terminal and the three standard files.
+fn become_controlled(slave: BorrowedFd<'_>) -> nix::Result<()> {
+    terminal::make_controlling(slave)?;
+    dup2_stdin(slave)?;
+    dup2_stdout(slave)?;
+    dup2_stderr(slave)
+}
