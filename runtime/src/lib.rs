@@ -9,6 +9,10 @@
 
 pub mod cgroup;
 pub mod cli;
+pub mod commands;
+pub mod console;
+pub mod container;
+pub mod message;
 pub mod plan;
 pub mod process;
 pub mod report;

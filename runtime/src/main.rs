@@ -1,3 +1,7 @@
 //! `porthole`: the container runtime for people.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    porthole::commands::main()
+}

@@ -17,7 +17,7 @@ use crate::sys::signals;
 /// the sight of the container's processes (CVE-2016-9962, CVE-2019-5736).
 pub(super) fn leave_behind(kept: BorrowedFd<'_>) -> Result<(), Fault> {
     prctl::set_dumpable(false).of("the dumpable flag")?;
-    close_all_but(kept).of("inherited descriptors")?;
+    close_all_but(&[kept]).of("inherited descriptors")?;
     setsid().of("a session")?;
     signals::reset().of("signals")?;
     // Every mode given to the kernel from here on is meant as it is.

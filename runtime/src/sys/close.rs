@@ -7,19 +7,23 @@ use nix::errno::Errno;
 /// Closes every descriptor of this process but the three standard ones and
 /// `kept`; `close_range(2)`, Linux 5.9.
 ///
-/// For a new child, which never goes back to the code that owns the others: to
-/// that code, its copy in the parent, nothing happens.
+/// For a process that was just forked and never goes back to the code that owns
+/// the others: to that code, its copy in the parent, nothing happens.
 ///
 /// # Errors
 ///
 /// `ENOSYS` on older kernels.
-pub(crate) fn close_all_but(kept: BorrowedFd<'_>) -> nix::Result<()> {
-    const FIRST: u32 = 3;
-    let kept = kept.as_raw_fd().unsigned_abs();
-    if kept > FIRST {
-        close_from_to(FIRST, kept - 1)?;
+pub(crate) fn close_all_but(kept: &[BorrowedFd<'_>]) -> nix::Result<()> {
+    let mut kept: Vec<u32> = kept.iter().map(|fd| fd.as_raw_fd().unsigned_abs()).collect();
+    kept.sort_unstable();
+    let mut first: u32 = 3;
+    for fd in kept {
+        if fd > first {
+            close_from_to(first, fd - 1)?;
+        }
+        first = first.max(fd.saturating_add(1));
     }
-    close_from_to(FIRST.max(kept.saturating_add(1)), u32::MAX)
+    close_from_to(first, u32::MAX)
 }
 
 fn close_from_to(first: u32, last: u32) -> nix::Result<()> {

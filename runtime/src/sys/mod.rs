@@ -9,9 +9,11 @@
 pub(crate) mod clone;
 pub(crate) mod close;
 pub(crate) mod fd_passing;
+pub mod fork;
 pub(crate) mod mount_api;
 pub mod pidfd;
 mod returned;
 pub mod signal;
 pub(crate) mod signals;
 pub(crate) mod terminal;
+pub mod terminal_size;

@@ -1,0 +1,77 @@
+//! The daemon whose files containers see: found, or started.
+
+use std::env;
+use std::fs;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use nix::fcntl::{Flock, FlockArg};
+use nix::sys::statfs::{FsType, statfs};
+
+use crate::container::StateError;
+use crate::message::{Failure, tell};
+
+/// The daemon's program.
+const PROGRAM: &str = "portholefs";
+
+/// `FUSE_SUPER_MAGIC`.
+const FUSE: FsType = FsType(0x6573_5546);
+
+/// A file that every version of the daemon serves.
+const SERVED: &str = "proc/meminfo";
+
+/// Makes sure that a daemon answers at `mount_point`; starts one if not.
+pub(super) fn ensure(mount_point: &Path, state_dir: &Path) -> Result<(), Failure> {
+    if answers(mount_point) {
+        return Ok(());
+    }
+    // One of several commands at once starts it; the others then find it.
+    let path = state_dir.join("daemon");
+    let file = File::create(&path).map_err(StateError::io(&path))?;
+    let _lock = Flock::lock(file, FlockArg::LockExclusive).map_err(|(_file, errno)| errno)?;
+    if answers(mount_point) {
+        return Ok(());
+    }
+    start(mount_point)
+}
+
+/// True when a live daemon is mounted there. A mount whose daemon has died
+/// answers `ENOTCONN`, and is none.
+fn answers(mount_point: &Path) -> bool {
+    statfs(mount_point).is_ok_and(|found| found.filesystem_type() == FUSE)
+        && fs::metadata(mount_point.join(SERVED)).is_ok()
+}
+
+fn start(mount_point: &Path) -> Result<(), Failure> {
+    let program = program()?;
+    let mut command = Command::new(&program);
+    command.arg("serve").arg("--daemon").arg(mount_point).stdin(Stdio::null());
+    // What it says on standard error is for the user; ours may be a pipe that
+    // somebody reads to its end, and the daemon goes on.
+    let output = command.stdout(Stdio::null()).stderr(Stdio::piped()).output();
+    let output = output.map_err(StateError::io(&program))?;
+    if output.status.success() && answers(mount_point) {
+        tell(&format!("no portholefs at {}: started one", mount_point.display()));
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let said = said.lines().last().unwrap_or("it says nothing");
+    Err(Failure::of(
+        &format!("no portholefs at {}, and it could not be started: {said}", mount_point.display()),
+        "use --no-view to go without",
+    ))
+}
+
+/// The daemon beside our own executable, else in `PATH`.
+fn program() -> Result<PathBuf, Failure> {
+    let beside = env::current_exe()?.with_file_name(PROGRAM);
+    let path = env::var_os("PATH").unwrap_or_default();
+    let in_path = env::split_paths(&path).map(|folder| folder.join(PROGRAM));
+    std::iter::once(beside).chain(in_path).find(|path| path.is_file()).ok_or_else(|| {
+        Failure::of(
+            "the portholefs program is neither beside porthole nor in PATH",
+            "install it, or use --no-view to go without",
+        )
+    })
+}
