@@ -86,13 +86,10 @@ impl Inits {
     }
 
     fn find(&self, caller: &Task, namespace: u64) -> Result<KnownInit, TaskError> {
-        let id = match pid_namespace::process_in(&caller.open("ns/pid")?, 1) {
-            Ok(id) => id,
-            Err(unsupported) => self
-                .among_parents(caller, namespace)
-                .or_else(|| self.among_all(namespace))
-                .ok_or_else(|| TaskError::new(&caller.path("ns/pid"), unsupported))?,
-        };
+        let id = translated(caller)
+            .or_else(|| self.among_parents(caller, namespace))
+            .or_else(|| self.among_all(namespace))
+            .ok_or_else(|| TaskError::NoInit { path: caller.path("ns/pid") })?;
         self.known_init(id)
     }
 
@@ -133,6 +130,10 @@ impl Inits {
             .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
             .find(|id| is_init_of(&self.proc, *id, namespace))
     }
+}
+
+fn translated(caller: &Task) -> Option<u32> {
+    pid_namespace::process_in(&caller.open("ns/pid").ok()?, 1).ok()
 }
 
 fn is_init_of(proc: &Path, id: u32, namespace: u64) -> bool {

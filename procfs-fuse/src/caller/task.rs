@@ -22,6 +22,12 @@ pub enum TaskError {
         /// The file below `/proc/TID`.
         path: PathBuf,
     },
+    /// The first process of its pid namespace has ended, or is hidden from us.
+    #[error("the pid namespace {} has no first process that we can see", path.display())]
+    NoInit {
+        /// The file of the namespace, below `/proc/TID`.
+        path: PathBuf,
+    },
     /// The kernel refused.
     #[error("cannot read {}", path.display())]
     Io {

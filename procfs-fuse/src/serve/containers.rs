@@ -105,11 +105,16 @@ impl Containers {
         Arc::clone(container.files.lock().get_or_insert_with(new))
     }
 
+    /// How many containers have their files open.
+    #[cfg(test)]
+    pub(super) fn open_files(&self) -> usize {
+        self.known.read().open().count()
+    }
+
     /// Makes room for the files of one more container.
     fn close_beyond_bound(&self) {
         let known = self.known.read();
-        let mut open: Vec<_> =
-            known.by_ids.values().filter(|container| container.files.lock().is_some()).collect();
+        let mut open: Vec<_> = known.open().collect();
         let excess = (open.len() + 1).saturating_sub(self.settings.kept_containers.max(1));
         open.sort_unstable_by_key(|container| container.last_read.load(Ordering::Relaxed));
         open.into_iter().take(excess).for_each(|container| container.close());
@@ -140,6 +145,11 @@ impl Container {
 }
 
 impl Known {
+    /// The containers whose files are open.
+    fn open(&self) -> impl Iterator<Item = &Arc<Container>> {
+        self.by_ids.values().filter(|container| container.files.lock().is_some())
+    }
+
     fn remember(&mut self, ids: GroupIds, groups: Groups) -> Arc<Container> {
         if self.by_ids.len() >= FIRST_SWEEP && self.by_ids.len().is_power_of_two() {
             self.by_ids.retain(|ids, container| container.is_there(ids));

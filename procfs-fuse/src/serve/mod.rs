@@ -197,3 +197,6 @@ impl Server {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;
