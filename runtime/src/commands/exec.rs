@@ -10,7 +10,7 @@ use super::{Answer, preflight};
 use crate::cgroup::ContainerCgroup;
 use crate::cli::options::ExecOptions;
 use crate::cli::run::{Inside, process};
-use crate::console::{Forwarded, Ours, Relay, attached};
+use crate::console::{Forwarded, Ours, Relay, attached, own_size};
 use crate::container::watch::exit_code;
 use crate::container::{State, StateError, Store};
 use crate::message::{Failure, tell};
@@ -27,8 +27,11 @@ pub(super) fn exec(options: &ExecOptions, store: &Store) -> Answer {
     let state = store.find(&options.container)?;
     let target = Target { init: super::kill::open(&state)? };
     let signals = Forwarded::take()?;
-    let (stdio, ours) =
-        if terminal { (Stdio::Terminal, Ours::default()) } else { attached(interactive)? };
+    let (stdio, ours) = if terminal {
+        (Stdio::Terminal(own_size()), Ours::default())
+    } else {
+        attached(interactive)?
+    };
     let mut launched = start(options, &state, &target, stdio)?;
     tell_notes(&launched.notes);
     let mut relay = Relay::new(signals, ours)?;

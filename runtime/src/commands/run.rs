@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{Answer, attend, clear_up, daemon, preflight, surroundings};
 use crate::cli::options::RunOptions;
 use crate::cli::run::{Request, request};
-use crate::console::{Forwarded, Ours, attached, detached};
+use crate::console::{Forwarded, Ours, attached, detached, own_size};
 use crate::container::Store;
 use crate::container::collect::now_unix_s;
 use crate::container::monitor::{self, Charge};
@@ -52,7 +52,7 @@ fn charge(request: &Request, store: &Store) -> Result<Charge, Failure> {
 
 fn streams(request: &Request) -> Result<(Stdio, Ours), Failure> {
     Ok(match (request.plan.process.terminal, request.detach) {
-        (true, _) => (Stdio::Terminal, Ours::default()),
+        (true, _) => (Stdio::Terminal(own_size()), Ours::default()),
         (false, true) => detached(request.interactive)?,
         (false, false) => attached(request.interactive)?,
     })

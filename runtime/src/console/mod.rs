@@ -14,6 +14,6 @@ mod streams;
 
 pub use pump::Pump;
 pub use raw_mode::RawMode;
-pub use relay::{Forward, Relay};
+pub use relay::{Forward, Relay, own_size};
 pub use signals::Forwarded;
 pub use streams::{Ours, attached, detached};

@@ -149,7 +149,7 @@ impl Relay {
 }
 
 /// The size of the terminal that the user looks at, if there is one.
-fn own_size() -> Option<Winsize> {
+pub fn own_size() -> Option<Winsize> {
     let (output, input) = (stdout(), stdin());
     let terminal = if output.is_terminal() { output.as_fd() } else { input.as_fd() };
     terminal_size::read(terminal).ok()

@@ -49,8 +49,8 @@ fn steps(plan: &Plan, stdio: Stdio, parent: &ChildEnd) -> Result<Infallible, Lau
     let root = NewRoot::build(&stage, sources.root, plan).at(Step::BuildRoot)?;
     let _kernel = KernelFiles::mount(&root.inside).at(Step::MountKernelFiles)?;
     let devices = Devices::mount(&root.inside).at(Step::MountKernelFiles)?;
-    if wanted == Wanted::Terminal {
-        stdio::make_terminal(&devices, parent).at(Step::OpenStdio)?;
+    if let Wanted::Terminal(size) = wanted {
+        stdio::make_terminal(&devices, size, parent).at(Step::OpenStdio)?;
     }
 
     // All that was made so far costs next to nothing; what follows belongs to

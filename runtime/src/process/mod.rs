@@ -23,6 +23,7 @@ mod talk;
 
 use std::os::fd::OwnedFd;
 
+use nix::pty::Winsize;
 use nix::unistd::Pid;
 
 use crate::plan::{Plan, Process};
@@ -44,7 +45,8 @@ pub enum Stdio {
         stderr: OwnedFd,
     },
     /// A new terminal of the container's own devpts; see [`Launched::terminal`].
-    Terminal,
+    /// It has this size before the command can ask for it; else the kernel's, 0 by 0.
+    Terminal(Option<Winsize>),
 }
 
 /// A process that has been started: its command runs.

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open, openat};
+use nix::pty::Winsize;
 use nix::sys::stat::Mode;
 use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout};
 
@@ -14,17 +15,17 @@ use crate::report::{Fault, Object};
 use crate::rootfs::devices::Devices;
 use crate::rootfs::mounting::attach;
 use crate::sys::mount_api::{Depth, copy_mount};
-use crate::sys::terminal;
+use crate::sys::{terminal, terminal_size};
 
 const THREE_FILES: &str = "standard input, output and error";
 
 /// Whether the process still needs a terminal made for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Wanted {
     /// Its three files are in place.
     Nothing,
-    /// It gets a terminal, once there is a devpts.
-    Terminal,
+    /// It gets a terminal of this size, once there is a devpts.
+    Terminal(Option<Winsize>),
 }
 
 /// Puts the three files in place at once, so that no descriptor opened later
@@ -32,7 +33,7 @@ pub(super) enum Wanted {
 pub(super) fn install(stdio: Stdio) -> Result<Wanted, Fault> {
     let (files, wanted) = match stdio {
         Stdio::Inherit { stdin, stdout, stderr } => ([stdin, stdout, stderr], Wanted::Nothing),
-        Stdio::Terminal => (three_nulls().of("/dev/null")?, Wanted::Terminal),
+        Stdio::Terminal(size) => (three_nulls().of("/dev/null")?, Wanted::Terminal(size)),
     };
     // Copies get numbers above the standard ones, so that putting one in place
     // does not close another.
@@ -61,10 +62,17 @@ fn put(files: &[OwnedFd]) -> nix::Result<()> {
 /// parent and makes its other end the standard files and `/dev/console`.
 ///
 /// By descriptors alone: `/dev/pts/N` is never looked up (CVE-2025-52565).
-pub(super) fn make_terminal(devices: &Devices, parent: &ChildEnd) -> Result<OwnedFd, Fault> {
+pub(super) fn make_terminal(
+    devices: &Devices,
+    size: Option<Winsize>,
+    parent: &ChildEnd,
+) -> Result<OwnedFd, Fault> {
     let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
     let master = openat(&devices.pts, "ptmx", flags, Mode::empty()).of("/dev/pts/ptmx")?;
     let slave = terminal::open_peer(master.as_fd()).of("a terminal")?;
+    if let Some(size) = size {
+        terminal_size::write(slave.as_fd(), &size).of("the size of a terminal")?;
+    }
     let console = devices.dev.file(Path::new("console"))?;
     let mount = copy_mount(slave.as_fd(), "", Depth::One).of("/dev/console")?;
     attach(&mount, &console, "/dev/console")?;
