@@ -109,6 +109,8 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
     let path = mount_point::absolute(&mount_point)?;
     announcement.detach().map_err(system("leave the terminal"))?;
     let lock = Lock::take(&path)?;
+    // At once: whoever is refused from now on is told our pid.
+    lock.publish(&status(&path))?;
     if !preflight::sees_all_processes() {
         warn!(
             "not in the host's pid namespace: readers that it cannot see get the host's files (in Kubernetes: hostPID: true)"
@@ -122,7 +124,7 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
     let session =
         Session::mount(&path).map_err(|source| ServeError::Mount { path: path.clone(), source })?;
     let ended = run(&session, settings, signals, || {
-        announce(&lock, &path)?;
+        announce(&path);
         announcement.ready(log_file.as_deref()).map_err(system("let go of the terminal"))
     });
     let _best_effort = sd_notify::notify(&[NotifyState::Stopping]);
@@ -195,23 +197,26 @@ fn block_signals() -> Result<SigSet, ServeError> {
     Ok(signals)
 }
 
-/// Tells whoever waits that reads are answered from now on.
-fn announce(lock: &Lock, path: &Path) -> Result<(), ServeError> {
+/// What `portholefs status` says about this process.
+fn status(path: &Path) -> Status {
     let pid = std::process::id();
-    lock.publish(&Status {
+    Status {
         mount_point: path.to_owned(),
         keeper_pid: pid,
         worker_pid: pid,
         generation: 1,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         takeovers: 0,
-    })?;
+    }
+}
+
+/// Tells whoever waits that reads are answered from now on.
+fn announce(path: &Path) {
     let text = format!("serving {}", path.display());
     info!(version = env!("CARGO_PKG_VERSION"), "{text}");
     if let Err(error) = sd_notify::notify(&[NotifyState::Ready, NotifyState::Status(&text)]) {
         warn!(%error, "the service manager cannot be told that we are ready");
     }
-    Ok(())
 }
 
 fn system(action: &'static str) -> impl FnOnce(io::Error) -> ServeError {

@@ -28,20 +28,32 @@ pub struct Daemon {
 impl Daemon {
     /// Starts one and waits until it serves.
     pub fn start() -> Result<Self> {
+        let daemon = Self::start_by(Command::new(binaries::path("portholefs")?))?;
+        let tree = daemon.mount_point();
+        daemon.served_at(tree)
+    }
+
+    /// Starts one through `command`, which becomes `portholefs` without a fork:
+    /// a program such as `unshare`, with `portholefs` as its last word.
+    pub fn start_by(mut command: Command) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("porthole-tests-").tempdir()?;
         let log = std::fs::File::create(folder.path().join("log"))?;
-        let mut command = Command::new(binaries::path("portholefs")?);
         command.arg("serve").arg(folder.path().join("fs")).stdin(Stdio::null());
         command.stdout(log.try_clone()?).stderr(log).env(crate::leaks::MARK, crate::leaks::mark());
         let child = command.spawn().context("cannot start portholefs")?;
-        let mut daemon = Self { child, folder };
-        daemon.wait_until_it_serves()?;
-        Ok(daemon)
+        Ok(Self { child, folder })
     }
 
-    fn wait_until_it_serves(&mut self) -> Result<()> {
+    /// Waits until its tree, found at `tree`, is served. The path is another than
+    /// [`mount_point`](Self::mount_point) when it mounts in a namespace of its own.
+    pub fn served_at(mut self, tree: impl AsRef<Path>) -> Result<Self> {
+        self.wait_until_served(tree.as_ref())?;
+        Ok(self)
+    }
+
+    fn wait_until_served(&mut self, tree: &Path) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
-        let probe = self.mount_point().join("proc/meminfo");
+        let probe = tree.join("proc/meminfo");
         while std::fs::read(&probe).map_or(true, |text| text.is_empty()) {
             if let Some(status) = self.child.try_wait()? {
                 bail!("portholefs ended with {status}\n{}", self.log());

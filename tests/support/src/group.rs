@@ -21,17 +21,24 @@ pub struct Group {
 }
 
 impl Group {
-    /// Makes a group below the roots of the hierarchies of `controllers`.
+    /// Makes a group below the roots of the hierarchies of `controllers`. Where
+    /// CPU time is limited it is accounted for too, as every engine does it.
     pub fn new(controllers: &[&'static str]) -> Result<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("porthole-tests-{}-{count}", std::process::id());
-        Self::make(controllers, |controller| Ok(hierarchy(controller)?.join(&name)))
+        let mut controllers = controllers.to_vec();
+        if controllers.iter().any(|name| name.starts_with("cpu")) {
+            controllers.push("cpuacct");
+        }
+        Self::make(&controllers, |controller| Ok(hierarchy(controller)?.join(&name)))
     }
 
     /// Makes a group below this one, with the same controllers.
     pub fn child(&self, name: &str) -> Result<Self> {
-        for controller in self.controllers.iter().filter(|controller| is_v2(controller)) {
+        // cpuacct is no controller of v2: its numbers are in cpu.stat always.
+        let enabled = self.controllers.iter().filter(|name| is_v2(name) && **name != "cpuacct");
+        for controller in enabled {
             self.write(
                 controller,
                 "cgroup.subtree_control",
@@ -72,6 +79,13 @@ impl Group {
     /// Limits memory, in bytes.
     pub fn limit_memory(&self, bytes: u64) -> Result<()> {
         self.write("memory", "memory.limit_in_bytes", "memory.max", &bytes.to_string())
+    }
+
+    /// Limits swap alone to `swap` bytes, beside `memory` bytes of memory: v1
+    /// counts both together.
+    pub fn limit_swap(&self, memory: u64, swap: u64) -> Result<()> {
+        let value = if is_v2("memory") { swap } else { memory + swap };
+        self.write("memory", "memory.memsw.limit_in_bytes", "memory.swap.max", &value.to_string())
     }
 
     /// Limits CPU time: microseconds of CPU in every period of 100 ms.

@@ -1,0 +1,115 @@
+//! The life of `portholefs`: start, refuse, stop, replace.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use libtest_mimic::Trial;
+use nix::sys::signal::{Signal, kill};
+use support::daemon::is_mounted;
+use support::{Daemon, Need, Ran, Verdict, binaries, trial};
+
+const FUSE: &[Need] = &[Need::Container];
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        trial("stops_on_sigterm_and_unmounts", FUSE, stops_on_sigterm_and_unmounts),
+        trial("second_daemon_is_refused_with_the_pid_of_the_first", FUSE, second_daemon_is_refused),
+        trial("dead_mount_is_replaced", FUSE, dead_mount_is_replaced),
+        trial("daemon_in_the_background", FUSE, daemon_in_the_background),
+        trial("status_names_the_process", FUSE, status_names_the_process),
+        trial("help_teaches", &[], help_teaches),
+    ]
+}
+
+fn portholefs(words: &[&str]) -> Result<Ran> {
+    Ran::new(Command::new("timeout").arg("60").arg(binaries::path("portholefs")?).args(words))
+}
+
+fn stops_on_sigterm_and_unmounts() -> Verdict {
+    Daemon::start()?.stop()
+}
+
+fn second_daemon_is_refused() -> Verdict {
+    let daemon = Daemon::start()?;
+    let second = portholefs(&["serve", &daemon.mount_point().to_string_lossy()])?;
+    second.equal("exit status", &second.status, &Some(1))?;
+    let pid = daemon.pid().to_string();
+    let line = second.stderr.lines().find(|line| line.contains(&pid)).unwrap_or_default();
+    second.holds("one line names the first daemon's pid", !line.is_empty())?;
+    daemon.stop()
+}
+
+/// A killed daemon leaves a mount whose every use fails; the next start on it
+/// must need nobody's help.
+fn dead_mount_is_replaced() -> Verdict {
+    let folder = tempfile::Builder::new().prefix("porthole-tests-").tempdir()?;
+    let mount_point = folder.path().join("fs");
+    let start = || -> Result<std::process::Child> {
+        let mut command = Command::new(binaries::path("portholefs")?);
+        let child =
+            command.arg("serve").arg(&mount_point).stderr(std::process::Stdio::null()).spawn()?;
+        wait_for(&mount_point.join("proc/meminfo"))?;
+        Ok(child)
+    };
+    let mut first = start()?;
+    first.kill()?;
+    first.wait()?;
+    ensure!(is_mounted(&mount_point), "the kill has unmounted it, so nothing is tested");
+    let mut second = start()?;
+    kill(nix::unistd::Pid::from_raw(second.id().cast_signed()), Signal::SIGTERM)?;
+    ensure!(second.wait()?.success(), "the second daemon failed");
+    ensure!(!is_mounted(&mount_point), "a mount is left");
+    Ok(())
+}
+
+fn daemon_in_the_background() -> Verdict {
+    let folder = tempfile::Builder::new().prefix("porthole-tests-").tempdir()?;
+    let mount_point = folder.path().join("fs");
+    let path = mount_point.to_string_lossy();
+    portholefs(&["serve", "--daemon", &path])?.succeeded()?;
+    // It has returned, so it serves: no waiting here.
+    ensure!(!std::fs::read(mount_point.join("proc/meminfo"))?.is_empty(), "it does not serve yet");
+    let pid = served_by(&path)?;
+    kill(pid, Signal::SIGTERM)?;
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while is_mounted(&mount_point) {
+        ensure!(Instant::now() < deadline, "it does not stop");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Ok(())
+}
+
+fn status_names_the_process() -> Verdict {
+    let daemon = Daemon::start()?;
+    let pid = served_by(&daemon.mount_point().to_string_lossy())?;
+    ensure!(pid == daemon.pid(), "status names {pid}, expected {}", daemon.pid());
+    daemon.stop()
+}
+
+/// The process that `portholefs status --json` names.
+fn served_by(mount_point: &str) -> Result<nix::unistd::Pid> {
+    let status = portholefs(&["status", "--json", mount_point])?.succeeded()?;
+    let json: serde_json::Value = serde_json::from_str(&status.stdout)?;
+    let pid = ["worker_pid", "pid"].iter().find_map(|key| json.get(key)?.as_i64());
+    let pid = pid.with_context(|| format!("there is no pid\n{status}"))?;
+    Ok(nix::unistd::Pid::from_raw(pid.try_into()?))
+}
+
+fn help_teaches() -> Verdict {
+    let help = portholefs(&["--help"])?.succeeded()?;
+    for word in ["Usage:", "Examples:", "/var/lib/porthole/fs", "status"] {
+        help.holds(&format!("it says {word:?}"), help.stdout.contains(word))?;
+    }
+    Ok(())
+}
+
+fn wait_for(file: &Path) -> Verdict {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while std::fs::read(file).map_or(true, |text| text.is_empty()) {
+        ensure!(Instant::now() < deadline, "{} is not served", file.display());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Ok(())
+}

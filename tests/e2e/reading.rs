@@ -1,0 +1,126 @@
+//! The files as files: whatever a program does to the kernel's own, it may do
+//! to ours, with the same result.
+
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+
+use libtest_mimic::Trial;
+use support::{Group, Need, Ran, Verdict, daemon, trial};
+
+const MIB: u64 = 1 << 20;
+const MEMORY: &[Need] = &[Need::Container, Need::Controller("memory")];
+
+/// Every file of the tree, as a path below the mount point.
+const FILES: &[&str] = &[
+    "proc/cpuinfo",
+    "proc/loadavg",
+    "proc/meminfo",
+    "proc/stat",
+    "proc/swaps",
+    "proc/uptime",
+    "sys/devices/system/cpu/online",
+];
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        trial("first_read_is_at_an_offset", MEMORY, first_read_is_at_an_offset),
+        trial("one_byte_at_a_time", MEMORY, one_byte_at_a_time),
+        trial("reading_past_the_end", MEMORY, reading_past_the_end),
+        trial(
+            "mode_owner_and_size_are_the_kernels",
+            &[Need::Container],
+            mode_owner_and_size_are_the_kernels,
+        ),
+        trial("writing_is_refused", &[Need::Container], writing_is_refused),
+        trial("an_ordinary_user_may_read", MEMORY, an_ordinary_user_may_read),
+        trial(
+            "every_file_has_text_at_the_first_read",
+            MEMORY,
+            every_file_has_text_at_the_first_read,
+        ),
+    ]
+}
+
+/// Runs a shell script in a container of 100 MiB; `$FS` is the tree.
+fn in_container(script: &str) -> anyhow::Result<Ran> {
+    let group = Group::new(&["memory"])?;
+    group.limit_memory(100 * MIB)?;
+    let tree = daemon::shared()?;
+    Ran::new(group.container(&["sh", "-c", script]).env("FS", tree))?.succeeded()
+}
+
+fn first_read_is_at_an_offset() -> Verdict {
+    // "MemTotal:" has nine bytes; dd seeks and reads once.
+    let read = in_container("dd status=none bs=9 skip=1 count=2 if=$FS/proc/meminfo")?;
+    read.equal("bytes 9 to 27", &read.stdout.as_str(), &"         102400 kB")
+}
+
+fn one_byte_at_a_time() -> Verdict {
+    let read = in_container("dd status=none bs=1 if=$FS/proc/meminfo; echo; cat $FS/proc/meminfo")?;
+    let lines: Vec<&str> = read.stdout.split("\n\n").collect();
+    let [bytewise, whole] = lines.as_slice() else {
+        anyhow::bail!("there are not two texts\n{read}");
+    };
+    let keys = |text: &str| -> Vec<String> {
+        text.lines().filter_map(|line| Some(line.split_once(':')?.0.to_owned())).collect()
+    };
+    read.equal("the lines", &keys(bytewise), &keys(whole))?;
+    read.holds("MemTotal is whole", bytewise.starts_with("MemTotal:         102400 kB\n"))
+}
+
+fn reading_past_the_end() -> Verdict {
+    let read =
+        in_container("dd status=none bs=1000000 skip=1 count=1 if=$FS/proc/meminfo | wc -c")?;
+    read.equal("bytes there", &read.number::<u64>()?, &0)
+}
+
+fn mode_owner_and_size_are_the_kernels() -> Verdict {
+    for file in FILES {
+        let ours = std::fs::metadata(daemon::shared()?.join(file))?;
+        let kernels = std::fs::metadata(format!("/{file}"))?;
+        let facts = |file: &std::fs::Metadata| (file.permissions().mode(), file.uid(), file.gid());
+        anyhow::ensure!(
+            facts(&ours) == facts(&kernels),
+            "mode, owner and group of {file}: {:?}, expected {:?}",
+            facts(&ours),
+            facts(&kernels)
+        );
+        // sysfs says one page for each of its files; ours say 0 as proc's do.
+        anyhow::ensure!(
+            ours.len() == 0 || ours.len() == kernels.len(),
+            "size of {file}: {}",
+            ours.len()
+        );
+    }
+    Ok(())
+}
+
+fn writing_is_refused() -> Verdict {
+    for file in FILES {
+        let path = daemon::shared()?.join(file);
+        let opened = std::fs::OpenOptions::new().write(true).open(&path);
+        anyhow::ensure!(opened.is_err(), "{} can be opened for writing", path.display());
+    }
+    Ok(())
+}
+
+fn an_ordinary_user_may_read() -> Verdict {
+    let read =
+        in_container("setpriv --reuid 65534 --regid 65534 --clear-groups cat $FS/proc/meminfo")?;
+    read.equal("MemTotal", &read.meminfo("MemTotal")?, &(100 * MIB))
+}
+
+/// A fresh container's very first read of each file: never empty, never all zero.
+fn every_file_has_text_at_the_first_read() -> Verdict {
+    for file in FILES {
+        let read = in_container(&format!("cat $FS/{file}"))?;
+        read.holds("it ends with a line end", read.stdout.ends_with('\n'))?;
+        if *file == "proc/stat" {
+            let total = read.find("cpu line", |text| {
+                let fields = text.lines().next()?.split_ascii_whitespace().skip(1);
+                Some(fields.filter_map(|field| field.parse::<u64>().ok()).sum::<u64>())
+            })?;
+            read.holds("the times of stat are not all zero", total > 0)?;
+        }
+    }
+    Ok(())
+}
