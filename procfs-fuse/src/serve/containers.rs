@@ -30,6 +30,7 @@ const FIRST_SWEEP: usize = 64;
 /// One container.
 #[derive(Debug)]
 pub(super) struct Container {
+    ids: GroupIds,
     groups: Groups,
     files: Mutex<Option<Arc<ContainerFiles>>>,
     /// What its files showed, for the next reading.
@@ -94,15 +95,19 @@ impl Containers {
         Some(container)
     }
 
-    /// The files of `container`, open or to be opened.
-    pub(super) fn files(&self, container: &Container) -> Arc<ContainerFiles> {
+    /// The files of `container`, open or to be opened; `None` when it is gone:
+    /// under its path there may be another one by now.
+    pub(super) fn files(&self, container: &Container) -> Option<Arc<ContainerFiles>> {
         if let Some(files) = &*container.files.lock() {
-            return Arc::clone(files);
+            return Some(Arc::clone(files));
+        }
+        if !container.is_there() {
+            return None;
         }
         self.close_beyond_bound();
         let window = self.settings.memory_stat_sharing;
         let new = || Arc::new(ContainerFiles::new(&self.proc, &container.groups, window));
-        Arc::clone(container.files.lock().get_or_insert_with(new))
+        Some(Arc::clone(container.files.lock().get_or_insert_with(new)))
     }
 
     /// How many containers have their files open.
@@ -122,8 +127,9 @@ impl Containers {
 }
 
 impl Container {
-    fn new(groups: Groups) -> Self {
+    fn new(ids: GroupIds, groups: Groups) -> Self {
         Self {
+            ids,
             groups,
             files: Mutex::default(),
             history: Mutex::default(),
@@ -138,9 +144,9 @@ impl Container {
         *self.files.lock() = None;
     }
 
-    /// True while the groups with these ids are there.
-    pub(super) fn is_there(&self, ids: &GroupIds) -> bool {
-        is_still(ids, &self.groups)
+    /// True while its groups are there, not just others of the same name.
+    pub(super) fn is_there(&self) -> bool {
+        is_still(&self.ids, &self.groups)
     }
 }
 
@@ -152,11 +158,11 @@ impl Known {
 
     fn remember(&mut self, ids: GroupIds, groups: Groups) -> Arc<Container> {
         if self.by_ids.len() >= FIRST_SWEEP && self.by_ids.len().is_power_of_two() {
-            self.by_ids.retain(|ids, container| container.is_there(ids));
+            self.by_ids.retain(|_, container| container.is_there());
             self.ids.retain(|_, ids| self.by_ids.contains_key(ids));
         }
         self.ids.insert(groups.clone(), ids);
-        Arc::clone(self.by_ids.entry(ids).or_insert_with(|| Arc::new(Container::new(groups))))
+        Arc::clone(self.by_ids.entry(ids).or_insert_with(|| Arc::new(Container::new(ids, groups))))
     }
 }
 

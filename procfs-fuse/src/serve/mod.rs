@@ -27,7 +27,9 @@ use cgroupfs::layout::{self, Layout};
 use crate::caller::{Callers, PidNamespace, TaskError};
 use crate::catalog::Entry;
 use crate::config::Settings;
-use crate::readings::{Clock, HostFiles, Needs, Reader, Sample, Shared, ticks_per_second};
+use crate::readings::{
+    Clock, ContainerFiles, HostFiles, Needs, Reader, Sample, Shared, ticks_per_second,
+};
 use crate::sampler::Sampler;
 use crate::scope;
 use containers::{Container, Containers};
@@ -134,11 +136,11 @@ impl Server {
         opening: &Opening,
         host_text: &Arc<str>,
     ) -> Result<String, Fault> {
-        let ids = &opening.groups;
-        let container = self.containers.find(ids, &*self.layout()?).ok_or(Fault::Gone)?;
+        let container =
+            self.containers.find(&opening.groups, &*self.layout()?).ok_or(Fault::Gone)?;
         let sample = match self.sample(entry.needs, opening, &container, host_text) {
             // A controller that was disabled and enabled again has new files.
-            Err(fault) if fault.is_gone() && container.is_there(ids) => {
+            Err(fault) if fault.is_gone() && container.is_there() => {
                 container.close();
                 self.sample(entry.needs, opening, &container, host_text)
             }
@@ -157,11 +159,11 @@ impl Server {
         container: &Container,
         host_text: &Arc<str>,
     ) -> Result<Sample, Fault> {
-        let files = self.containers.files(container);
+        let files = self.containers.files(container).ok_or(Fault::Gone)?;
         let now_ns = self.clock.now_ns().map_err(Fault::Clock)?;
         let depth = opening.init.map_or(0, |init| init.depth);
         let mut readings = files.read(needs, depth)?;
-        readings.started_ns = self.started_ns(opening, container)?;
+        readings.started_ns = self.started_ns(opening, container, &files)?;
         if needs.contains(Needs::LOAD) {
             let load = self.sampler.load(&container.load, &files, now_ns, readings.started_ns)?;
             readings.load = Some(load);
@@ -175,13 +177,18 @@ impl Server {
         })
     }
 
-    fn started_ns(&self, opening: &Opening, container: &Container) -> Result<Option<u64>, Fault> {
+    fn started_ns(
+        &self,
+        opening: &Opening,
+        container: &Container,
+        files: &ContainerFiles,
+    ) -> Result<Option<u64>, Fault> {
         if let Some(init) = opening.init {
             return Ok(Some(init.started_ns));
         }
         let mut oldest_start_ns = container.oldest_start_ns.lock();
         if oldest_start_ns.is_none() {
-            let ticks = self.containers.files(container).oldest_start_ticks()?;
+            let ticks = files.oldest_start_ticks()?;
             *oldest_start_ns = ticks.map(|ticks| ticks.saturating_mul(self.tick_ns));
         }
         Ok(*oldest_start_ns)
