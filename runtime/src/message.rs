@@ -86,6 +86,19 @@ fn words(error: &(dyn Error + 'static)) -> String {
     errno.map_or_else(|| error.to_string(), |errno| errno.desc().to_lowercase())
 }
 
+/// Answers what was asked for: `text`, on standard output.
+///
+/// # Errors
+///
+/// When standard output cannot be written to. A reader that has seen enough and
+/// is gone is none.
+pub fn answer(text: &str) -> io::Result<()> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}
+
 /// Tells the user `line`.
 pub fn tell(line: &str) {
     // Standard error that is closed hears nothing, and nobody else would.

@@ -6,7 +6,6 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use nix::fcntl::{Flock, FlockArg};
 use nix::sys::statfs::{FsType, statfs};
 
 use crate::container::StateError;
@@ -29,7 +28,7 @@ pub(super) fn ensure(mount_point: &Path, state_dir: &Path) -> Result<(), Failure
     // One of several commands at once starts it; the others then find it.
     let path = state_dir.join("daemon");
     let file = File::create(&path).map_err(StateError::io(&path))?;
-    let _lock = Flock::lock(file, FlockArg::LockExclusive).map_err(|(_file, errno)| errno)?;
+    file.lock().map_err(StateError::io(&path))?;
     if answers(mount_point) {
         return Ok(());
     }

@@ -1,8 +1,6 @@
 //! One file per command: it decides with `cli`, acts with `container` and
 //! `process`, and speaks with `message`.
 
-#![allow(clippy::print_stdout, reason = "what a command answers goes to standard output")]
-
 mod attend;
 mod daemon;
 mod exec;
@@ -21,7 +19,7 @@ use std::process::ExitCode;
 
 use crate::cli::{self, Command, Options, usage};
 use crate::container::{Store, collect};
-use crate::message::{Failure, REFUSED, tell};
+use crate::message::{Failure, REFUSED, answer, line, tell};
 use crate::sys::fork;
 
 /// What a command answers: the exit code, or why it could not do what it was asked.
@@ -34,10 +32,8 @@ pub fn main() -> ExitCode {
             tell(&failure.line);
             failure.code
         }),
-        Err(usage::Answer::Help(text)) => {
-            print!("{text}");
-            0
-        }
+        // Help that nobody can read is of no use, and no reason to complain.
+        Err(usage::Answer::Help(text)) => answer(&text).map_or(REFUSED, |()| 0),
         Err(usage::Answer::Refused(refusal)) => {
             tell(&refusal.to_string());
             REFUSED
@@ -72,7 +68,7 @@ fn store(options: &Options) -> Result<Store, Failure> {
 /// Clears up after monitors that were killed, and tells what could not be.
 fn clear_up(store: &Store) -> Result<(), Failure> {
     for error in collect::abandoned(store)? {
-        tell(&crate::message::line(&error, None));
+        tell(&line(&error, None));
     }
     Ok(())
 }
@@ -83,7 +79,7 @@ fn each(references: &[String], action: &mut dyn FnMut(&str) -> Result<(), Failur
     let mut code = 0;
     for reference in references {
         match action(reference) {
-            Ok(()) => println!("{reference}"),
+            Ok(()) => answer(&format!("{reference}\n"))?,
             Err(failure) => {
                 tell(&failure.line);
                 code = 1;

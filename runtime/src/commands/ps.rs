@@ -8,6 +8,7 @@ use crate::cli::refusal::Refusal;
 use crate::container::collect::now_unix_s;
 use crate::container::error::short;
 use crate::container::{State, Status, Store};
+use crate::message::answer;
 
 /// How much of a command the table shows, in characters.
 const COMMAND_WIDTH: usize = 30;
@@ -30,7 +31,7 @@ pub(super) fn ps(options: &PsOptions, store: &Store) -> Answer {
                 .into());
         }
     };
-    print!("{text}");
+    answer(&text)?;
     Ok(0)
 }
 

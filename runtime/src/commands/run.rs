@@ -9,9 +9,9 @@ use crate::console::{Forwarded, Ours, attached, detached, own_size};
 use crate::container::Store;
 use crate::container::collect::now_unix_s;
 use crate::container::monitor::{self, Charge};
-use crate::container::report::Report;
+use crate::container::report::{Channel, Report};
 use crate::container::state::{State, Status, VERSION};
-use crate::message::{Failure, tell};
+use crate::message::{Failure, answer, tell};
 use crate::plan::View;
 use crate::process::Stdio;
 
@@ -59,11 +59,11 @@ fn streams(request: &Request) -> Result<(Stdio, Ours), Failure> {
 }
 
 /// Waits until a container in the background runs.
-fn started(request: &Request, channel: &crate::container::report::Channel) -> Answer {
+fn started(request: &Request, channel: &Channel) -> Answer {
     match channel.receive()? {
         Some((Report::Started { warnings }, _)) => {
             warnings.iter().for_each(|line| tell(line));
-            println!("{}", request.plan.id);
+            answer(&format!("{}\n", request.plan.id))?;
             Ok(0)
         }
         Some((Report::Failed { message, code }, _)) => Err(Failure { line: message, code }),

@@ -7,12 +7,11 @@
 //! /run/porthole/ID/output    what a container in the background prints
 //! ```
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-
-use nix::fcntl::{Flock, FlockArg};
 
 use super::error::StateError;
 use super::id;
@@ -22,8 +21,18 @@ use super::state::{State, VERSION};
 const PRIVATE_DIR: u32 = 0o700;
 const PRIVATE_FILE: u32 = 0o600;
 
-/// A lock on a file, given back when it is dropped or its holder dies.
-pub type Lock = Flock<File>;
+/// A file that is locked; `flock(2)`.
+///
+/// The lock belongs to the open file: it lasts until every process that has it
+/// has closed it or died, so it goes on with a process that was forked.
+#[derive(Debug)]
+pub struct Lock(File);
+
+impl AsFd for Lock {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
 
 /// The state directory.
 #[derive(Debug, Clone)]
@@ -49,7 +58,8 @@ impl Store {
     ///
     /// [`StateError::Io`].
     pub fn lock(&self) -> Result<Lock, StateError> {
-        lock_file(&self.root.join("lock"), FlockArg::LockExclusive)
+        let path = self.root.join("lock");
+        lock_file(&path).map_err(StateError::io(&path))
     }
 
     /// Every container, oldest first.
@@ -130,7 +140,8 @@ impl Store {
         }
         let folder = self.folder(&state.plan.id);
         DirBuilder::new().mode(PRIVATE_DIR).create(&folder).map_err(StateError::io(&folder))?;
-        let owner = self.lock_owner(&state.plan.id, FlockArg::LockExclusiveNonblock)?;
+        let path = self.owner_path(&state.plan.id);
+        let owner = lock_file(&path).map_err(StateError::io(&path))?;
         self.write(state)?;
         Ok(owner)
     }
@@ -141,11 +152,12 @@ impl Store {
     ///
     /// [`StateError::Io`], also when the container is gone.
     pub fn try_own(&self, id: &str) -> Result<Option<Lock>, StateError> {
-        match self.lock_owner(id, FlockArg::LockExclusiveNonblock) {
-            Err(StateError::Io { source, .. }) if source.kind() == io::ErrorKind::WouldBlock => {
-                Ok(None)
-            }
-            other => other.map(Some),
+        let path = self.owner_path(id);
+        let file = open_private(&path).map_err(StateError::io(&path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Lock(file))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(source)) => Err(StateError::Io { path, source }),
         }
     }
 
@@ -156,11 +168,10 @@ impl Store {
     ///
     /// [`StateError::Io`].
     pub fn wait_for_owner(&self, id: &str) -> Result<(), StateError> {
-        match self.lock_owner(id, FlockArg::LockExclusive) {
-            Err(StateError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-                Ok(())
-            }
-            other => other.map(drop),
+        let path = self.owner_path(id);
+        match lock_file(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other.map(drop).map_err(StateError::io(&path)),
         }
     }
 
@@ -190,16 +201,20 @@ impl Store {
         self.folder(id).join("state.json")
     }
 
-    fn lock_owner(&self, id: &str, how: FlockArg) -> Result<Lock, StateError> {
-        lock_file(&self.folder(id).join("owner"), how)
+    fn owner_path(&self, id: &str) -> PathBuf {
+        self.folder(id).join("owner")
     }
 }
 
-fn lock_file(path: &Path, how: FlockArg) -> Result<Lock, StateError> {
+fn lock_file(path: &Path) -> io::Result<Lock> {
+    let file = open_private(path)?;
+    file.lock()?;
+    Ok(Lock(file))
+}
+
+fn open_private(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
-    options.create(true).write(true).truncate(false).mode(PRIVATE_FILE);
-    let file = options.open(path).map_err(StateError::io(path))?;
-    Flock::lock(file, how).map_err(|(_file, errno)| StateError::io(path)(errno.into()))
+    options.create(true).write(true).truncate(false).mode(PRIVATE_FILE).open(path)
 }
 
 fn write_private(path: &Path, text: &[u8]) -> io::Result<()> {
@@ -307,7 +322,11 @@ mod tests {
         let state = state("a", None);
         let owner = store.reserve(&state).unwrap();
         assert!(store.try_own(&state.plan.id).unwrap().is_none());
+        // As when a process was forked and the other one closes its copy.
+        let copy = Lock(owner.0.try_clone().unwrap());
         drop(owner);
+        assert!(store.try_own(&state.plan.id).unwrap().is_none());
+        drop(copy);
         assert!(store.try_own(&state.plan.id).unwrap().is_some());
     }
 
