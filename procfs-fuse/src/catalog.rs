@@ -25,15 +25,24 @@ pub struct Entry {
     pub render: fn(&Sample, &mut History, &mut String),
 }
 
-/// Every file, in the order in which a directory lists them.
+/// Every file, in the order in which a directory lists them. A host may lack some.
 pub static CATALOG: &[Entry] = &[
     public("proc/cpuinfo", Needs::CPU_LIMITS, cpuinfo),
+    public("proc/interrupts", Needs::CPU_LIMITS, cpu_columns),
     public("proc/loadavg", Needs::TASKS.union(Needs::LOAD), loadavg),
     public("proc/meminfo", Needs::MEMORY.union(Needs::MEMORY_STAT), meminfo),
+    public("proc/schedstat", Needs::CPU_LIMITS, schedstat),
+    private("proc/slabinfo", Needs::empty(), slabinfo),
+    public("proc/softirqs", Needs::CPU_LIMITS, cpu_columns),
     public("proc/stat", CPU_TIME.union(Needs::TASKS), stat),
     public("proc/swaps", Needs::MEMORY, swaps),
     public("proc/uptime", CPU_TIME, uptime),
-    public("sys/devices/system/cpu/online", Needs::CPU_LIMITS, cpu_online),
+    public("sys/devices/system/cpu/enabled", Needs::CPU_LIMITS, cpus),
+    public("sys/devices/system/cpu/isolated", Needs::CPU_LIMITS, renumbered_cpus),
+    public("sys/devices/system/cpu/nohz_full", Needs::CPU_LIMITS, renumbered_cpus),
+    public("sys/devices/system/cpu/offline", Needs::CPU_LIMITS, offline_cpus),
+    public("sys/devices/system/cpu/online", Needs::CPU_LIMITS, cpus),
+    public("sys/devices/system/cpu/present", Needs::CPU_LIMITS, cpus),
 ];
 
 const CPU_TIME: Needs = Needs::CPU_LIMITS.union(Needs::CPU_USAGE);
@@ -45,6 +54,20 @@ const fn public(
     render: fn(&Sample, &mut History, &mut String),
 ) -> Entry {
     Entry { path, mode: 0o444, needs, render }
+}
+
+/// A file that only its owner may read.
+const fn private(
+    path: &'static str,
+    needs: Needs,
+    render: fn(&Sample, &mut History, &mut String),
+) -> Entry {
+    Entry { path, mode: 0o400, needs, render }
+}
+
+fn cpu_columns(sample: &Sample, _history: &mut History, out: &mut String) {
+    let visible = view::cpu::visible(sample);
+    render::cpu_columns::cpu_columns(&view::cpu_columns::lines(&sample.host_text, &visible), out);
 }
 
 fn cpuinfo(sample: &Sample, _history: &mut History, out: &mut String) {
@@ -65,6 +88,17 @@ fn meminfo(sample: &Sample, _history: &mut History, out: &mut String) {
     render::meminfo::meminfo(&lines, out);
 }
 
+fn schedstat(sample: &Sample, _history: &mut History, out: &mut String) {
+    let visible = view::cpu::visible(sample);
+    render::schedstat::schedstat(&view::schedstat::lines(&sample.host_text, &visible), out);
+}
+
+fn slabinfo(sample: &Sample, _history: &mut History, out: &mut String) {
+    for line in view::slabinfo::heading(&sample.host_text) {
+        out.extend([line, "\n"]);
+    }
+}
+
 fn stat(sample: &Sample, history: &mut History, out: &mut String) {
     render::stat::stat(&view::stat::lines(sample, history), out);
 }
@@ -81,6 +115,22 @@ fn uptime(sample: &Sample, history: &mut History, out: &mut String) {
     }
 }
 
-fn cpu_online(sample: &Sample, _history: &mut History, out: &mut String) {
+fn renumbered_cpus(sample: &Sample, _history: &mut History, out: &mut String) {
+    let visible = view::cpu::visible(sample);
+    match view::cpu_lists::renumbered_text(&sample.host_text, &visible) {
+        Some(list) => render::cpu_list::cpu_list(&list, out),
+        None => out.push_str(&sample.host_text),
+    }
+}
+
+fn offline_cpus(sample: &Sample, _history: &mut History, out: &mut String) {
+    let visible = view::cpu::visible(sample);
+    match view::cpu_lists::offline(&sample.host_text, &sample.host.online, &visible) {
+        Some(list) => render::cpu_list::cpu_list(&list, out),
+        None => out.push_str(&sample.host_text),
+    }
+}
+
+fn cpus(sample: &Sample, _history: &mut History, out: &mut String) {
     render::cpu_list::cpu_list(&view::cpu::visible(sample).ids(), out);
 }

@@ -30,7 +30,7 @@ use cgroupfs::layout::PlaceError;
 use crate::caller::TaskError;
 use crate::catalog::{CATALOG, Entry};
 use crate::config::Settings;
-use crate::serve::Server;
+use crate::serve::{self, Server};
 
 /// The file that says who reads.
 const READER: &str = "reader";
@@ -115,8 +115,7 @@ pub fn render(dir: &Path, path: &str) -> Result<String, CaptureError> {
 
 /// The paths that the capture in `dir` can render, in the catalogue's order.
 pub fn files(dir: &Path) -> Vec<&'static str> {
-    let host = dir.join(HOST);
-    CATALOG.iter().map(|entry| entry.path).filter(|path| host.join(path).is_file()).collect()
+    serve::entries(&dir.join(HOST)).map(|entry| entry.path).collect()
 }
 
 fn entry(path: &str) -> Result<&'static Entry, CaptureError> {

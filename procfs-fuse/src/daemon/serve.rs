@@ -14,7 +14,7 @@ use sd_notify::NotifyState;
 use tracing::{info, warn};
 
 use crate::caller::TaskError;
-use crate::catalog::CATALOG;
+
 use crate::config::Settings;
 use crate::daemon::background::Announcement;
 use crate::daemon::lock::{Lock, LockError, Status};
@@ -25,7 +25,7 @@ use crate::fuse::device;
 use crate::fuse::filesystem::Filesystem;
 use crate::fuse::session::Session;
 use crate::fuse::tree::Tree;
-use crate::serve::Server;
+use crate::serve::{self, Server};
 
 /// Threads that answer requests. More than a few find nothing to do: a request
 /// takes microseconds.
@@ -164,7 +164,8 @@ fn run(
 
 fn filesystem(settings: Settings) -> Result<Filesystem, ServeError> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Ok(Filesystem::new(Tree::new(CATALOG), Server::new(settings)?, now.as_secs()))
+    let tree = Tree::new(serve::entries(&settings.root));
+    Ok(Filesystem::new(tree, Server::new(settings)?, now.as_secs()))
 }
 
 /// One descriptor for each thread.

@@ -61,11 +61,11 @@ pub fn number_of(path: &str) -> u64 {
 }
 
 impl Tree {
-    /// The tree that holds every path of `catalog` and the directories above them.
-    pub fn new(catalog: &'static [Entry]) -> Self {
+    /// The tree that holds the path of every entry and the directories above them.
+    pub fn new(entries: impl IntoIterator<Item = &'static Entry>) -> Self {
         let root = Node { number: ROOT, parent: ROOT, name: "", kind: Kind::Directory(Vec::new()) };
         let mut tree = Self { nodes: vec![root], places: HashMap::from([(ROOT, 0)]) };
-        for entry in catalog {
+        for entry in entries {
             tree.add(entry);
         }
         tree

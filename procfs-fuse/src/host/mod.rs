@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::disallowed_methods)]
 
+pub mod cpu_columns;
 pub mod cpuinfo;
 pub mod meminfo;
 pub mod stat;

@@ -9,10 +9,12 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::disallowed_methods)]
 
+pub mod cpu_columns;
 pub mod cpu_list;
 pub mod cpuinfo;
 pub mod loadavg;
 pub mod meminfo;
+pub mod schedstat;
 pub mod stat;
 pub mod swaps;
 pub mod uptime;

@@ -18,14 +18,14 @@ pub use opening::{GroupIds, OPENING_WORDS, Opening};
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use cgroupfs::layout::{self, Layout};
 
 use crate::caller::{Callers, PidNamespace, TaskError};
-use crate::catalog::Entry;
+use crate::catalog::{CATALOG, Entry};
 use crate::config::Settings;
 use crate::readings::{
     Clock, ContainerFiles, HostFiles, Needs, Reader, Sample, Shared, ticks_per_second,
@@ -53,6 +53,13 @@ pub struct Server {
     containers: Containers,
     sampler: Sampler,
     faults: Faults,
+}
+
+/// The files of the catalogue that the machine below `root` has: kernels are
+/// built with and without some of them, and a file that the host does not have is
+/// none for its containers either.
+pub fn entries(root: &Path) -> impl Iterator<Item = &'static Entry> {
+    CATALOG.iter().filter(move |entry| root.join(entry.path).exists())
 }
 
 impl Server {

@@ -12,11 +12,15 @@
 #![deny(clippy::disallowed_methods)]
 
 pub mod cpu;
+pub mod cpu_columns;
+pub mod cpu_lists;
 pub mod cpu_time;
 pub mod cpuinfo;
 pub mod loadavg;
 pub mod meminfo;
 pub mod memory;
+pub mod schedstat;
+pub mod slabinfo;
 pub mod stat;
 pub mod swaps;
 pub mod uptime;
