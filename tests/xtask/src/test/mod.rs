@@ -173,6 +173,7 @@ fn here(
     for program in &built.tests {
         let mut command = Command::new(program);
         command
+            .arg("--color=never")
             .args(filter)
             .envs(environment(options))
             .envs(binaries.iter().map(|folder| ("PORTHOLE_BIN_DIR", folder)));

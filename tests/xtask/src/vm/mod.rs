@@ -101,7 +101,7 @@ fn tests_in_order(programs: &[PathBuf], filter: Option<&str>) -> String {
     let mut command = String::from("status=0");
     for program in programs.iter().filter_map(|program| program.file_name()) {
         command +=
-            &format!("; {}/{} {filter} || status=1", image::TESTS, program.to_string_lossy());
+            &format!("; {}/{} --color=never {filter} || status=1", image::TESTS, program.to_string_lossy());
     }
     command + "; exit $status"
 }
