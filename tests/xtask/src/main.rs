@@ -15,6 +15,7 @@
 mod build;
 mod ci;
 mod command;
+mod demo;
 mod place;
 mod setup;
 mod test;
@@ -39,6 +40,8 @@ struct Arguments {
 enum Task {
     /// Install the Debian packages that building, showing and testing need
     Setup,
+    /// Show top in a container of half a GiB and one CPU
+    Demo,
     /// Run every test that there is, here and in the VM
     Test(test::Options),
     /// Check the rules that the compiler does not
@@ -64,6 +67,7 @@ fn run(task: &Task) -> anyhow::Result<()> {
     let place = Place::find()?;
     match task {
         Task::Setup => setup::install(setup::For::Test),
+        Task::Demo => demo::run(&place),
         Task::Test(options) => test::run(&place, options),
         Task::Tidy => tidy::run(&place),
         Task::Ci => ci::run(&place),

@@ -100,8 +100,11 @@ fn tests_in_order(programs: &[PathBuf], filter: Option<&str>) -> String {
     let filter = filter.map(quoted).unwrap_or_default();
     let mut command = String::from("status=0");
     for program in programs.iter().filter_map(|program| program.file_name()) {
-        command +=
-            &format!("; {}/{} --color=never {filter} || status=1", image::TESTS, program.to_string_lossy());
+        command += &format!(
+            "; {}/{} --color=never {filter} || status=1",
+            image::TESTS,
+            program.to_string_lossy()
+        );
     }
     command + "; exit $status"
 }
