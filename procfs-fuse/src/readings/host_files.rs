@@ -28,6 +28,7 @@ pub struct HostFiles {
     root: PathBuf,
     window: Duration,
     files: RwLock<HashMap<String, Arc<HostFile>>>,
+    facts: Shared<Host>,
 }
 
 #[derive(Debug)]
@@ -40,7 +41,7 @@ struct HostFile {
 impl HostFiles {
     /// Files below `root`, each reading of which answers for `window`.
     pub fn new(root: &Path, window: Duration) -> Self {
-        Self { root: root.to_owned(), window, files: RwLock::default() }
+        Self { root: root.to_owned(), window, files: RwLock::default(), facts: Shared::new(window) }
     }
 
     /// The text of `path`, such as `proc/meminfo`. Bytes that are not UTF-8 (the
@@ -71,6 +72,10 @@ impl HostFiles {
     ///
     /// [`ReadingError`] when one of the host's files cannot be read or understood.
     pub fn facts(&self) -> Result<Host, ReadingError> {
+        self.facts.get(|| self.read_facts())
+    }
+
+    fn read_facts(&self) -> Result<Host, ReadingError> {
         const ONLINE: &str = "sys/devices/system/cpu/online";
         let text = |path: &str| {
             self.text(path).map_err(|source| ReadingError::io(&self.root.join(path), source))

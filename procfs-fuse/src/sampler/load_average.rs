@@ -87,3 +87,105 @@ impl LoadAverage {
 fn used_ns(files: &ContainerFiles) -> Result<u64, ReadingError> {
     Ok(files.cpu_usage()?.map_or(0, |usage| usage.total_ns()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::time::Duration;
+
+    use cgroupfs::controller::Controller;
+    use cgroupfs::group::{Group, Version};
+
+    use super::average::{FIXED_1, PERIOD_NS};
+    use super::*;
+    use crate::scope::Groups;
+
+    /// A container of two tasks, one of which runs; a directory plays the machine.
+    struct Played {
+        root: tempfile::TempDir,
+        files: ContainerFiles,
+        average: LoadAverage,
+    }
+
+    impl Played {
+        fn new() -> Self {
+            let root = tempfile::tempdir().unwrap();
+            let group = Group::new(Version::V2, root.path().join("cg"), "/box".to_owned());
+            for (id, state) in [(10, 'R'), (11, 'S')] {
+                let task = root.path().join(format!("{id}/task/{id}"));
+                fs::create_dir_all(&task).unwrap();
+                fs::write(task.join("stat"), format!("{id} (x) {state} 1")).unwrap();
+            }
+            fs::create_dir_all(group.dir()).unwrap();
+            fs::write(group.dir().join("cgroup.threads"), "10\n11\n").unwrap();
+            let groups = [Controller::Cpuacct, Controller::Pids].map(|of| (of, group.clone()));
+            let files = ContainerFiles::new(root.path(), &Groups::from(groups), Duration::ZERO);
+            let played = Self { root, files, average: LoadAverage::default() };
+            played.use_cpu(0);
+            played
+        }
+
+        fn use_cpu(&self, total_ns: u64) {
+            let usec = total_ns / 1000;
+            let text = format!("usage_usec {usec}\nuser_usec {usec}\nsystem_usec 0\n");
+            fs::write(self.root.path().join("cg/box/cpu.stat"), text).unwrap();
+        }
+
+        /// Averages at `now_ns` of a container that began at 0.
+        fn read(&self, now_ns: u64) -> ([u64; 3], bool) {
+            let (load, begin) = self.average.read(&self.files, now_ns, Some(0)).unwrap();
+            (load.averages, begin)
+        }
+
+        fn sample(&self, now_ns: u64) -> Next {
+            self.average.sample(&self.files, now_ns).unwrap()
+        }
+    }
+
+    #[test]
+    fn the_first_read_tells_of_the_containers_life() {
+        let played = Played::new();
+        played.use_cpu(30 * PERIOD_NS);
+        // Three CPUs' worth over ten periods; one task runs now.
+        assert_eq!(played.read(10 * PERIOD_NS), ([3 * FIXED_1; 3], true));
+    }
+
+    #[test]
+    fn a_sample_moves_towards_what_runs() {
+        let played = Played::new();
+        played.use_cpu(30 * PERIOD_NS);
+        let (seeded, _) = played.read(10 * PERIOD_NS);
+        assert_eq!(played.sample(11 * PERIOD_NS), Next::Continue);
+        let (averages, begin) = played.read(11 * PERIOD_NS);
+        assert!(!begin);
+        assert_eq!(averages, average::next(seeded, 1));
+    }
+
+    #[test]
+    fn periods_that_were_missed_are_made_up_for() {
+        let played = Played::new();
+        let (seeded, _) = played.read(10 * PERIOD_NS);
+        played.sample(14 * PERIOD_NS + PERIOD_NS / 2);
+        assert_eq!(played.read(15 * PERIOD_NS).0, average::after(seeded, 4, 1));
+    }
+
+    #[test]
+    fn without_readers_it_stops_and_begins_again_from_the_gap() {
+        let played = Played::new();
+        played.read(0);
+        assert_eq!(played.sample(PERIOD_NS), Next::Continue);
+        assert_eq!(played.sample(STOP_AFTER_NS), Next::Stop);
+        played.use_cpu(2 * STOP_AFTER_NS);
+        assert_eq!(played.read(2 * STOP_AFTER_NS), ([2 * FIXED_1; 3], true));
+    }
+
+    #[test]
+    fn a_container_that_is_gone_is_sampled_no_more() {
+        let played = Played::new();
+        played.read(0);
+        fs::remove_dir_all(played.root.path().join("cg")).unwrap();
+        // Its open files speak on as real ones would not: the list of tasks does not.
+        std::thread::sleep(Duration::from_millis(100));
+        assert!(played.average.sample(&played.files, PERIOD_NS).unwrap_err().is_gone());
+    }
+}

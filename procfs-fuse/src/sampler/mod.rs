@@ -136,3 +136,26 @@ impl Sampled {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sampler_that_watches_nothing_has_no_thread() {
+        let sampler = Sampler::new(Clock::Running);
+        assert!(sampler.thread.get().is_none());
+    }
+
+    #[test]
+    fn a_sampler_ends_with_its_server() {
+        let sampler = Sampler::new(Clock::Running);
+        let files =
+            ContainerFiles::new(std::path::Path::new("/proc"), &Default::default(), Duration::ZERO);
+        let average = Arc::default();
+        sampler.load(&average, &Arc::new(files), 1, None).unwrap();
+        assert!(sampler.thread.get().is_some());
+        // Joins the thread: hangs if it were not told.
+        drop(sampler);
+    }
+}
