@@ -10,11 +10,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use nix::unistd::Pid;
 
 use crate::capture::{self, CaptureError};
 use crate::config::Settings;
 use crate::daemon::background::{self, Announcement};
 use crate::daemon::{self, Hint, ServeOptions, health, lock, mount_point};
+use crate::inject::{self, Order};
 use crate::log;
 
 /// Where the tree is mounted unless the command line says otherwise.
@@ -27,6 +29,7 @@ Examples:
   portholefs status --json                which process serves, since when
   portholefs capture --pid 4711 /tmp/c    what process 4711 sees, as a folder
   portholefs render --from /tmp/c /proc/meminfo
+  portholefs inject --pid 4242            every file in a container that runs
   docker run -m 512m -v /var/lib/porthole/fs/proc/meminfo:/proc/meminfo:ro ...
                                           one file in one container by hand
   porthole run -m 512m --cpus 1 -- top    every file, by porthole
@@ -62,6 +65,8 @@ enum Command {
     Capture(CaptureArgs),
     /// Show what the process of a capture sees.
     Render(RenderArgs),
+    /// Mount the files into containers that run already.
+    Inject(InjectArgs),
 }
 
 #[derive(Debug, Args)]
@@ -127,6 +132,33 @@ struct RenderArgs {
     file: Option<String>,
 }
 
+#[derive(Debug, Args)]
+#[group(id = "containers", required = true, multiple = false)]
+struct InjectWhere {
+    /// Give the container of this process every file that it has not.
+    #[arg(long, value_name = "PID")]
+    pid: Option<i32>,
+    /// In all containers, replace files of a daemon that has died.
+    #[arg(long)]
+    all: bool,
+    /// Set for the process that asks whether mounts are dead, with its parent's
+    /// open files.
+    #[arg(long, hide = true, value_name = "FD", value_delimiter = ',')]
+    probe: Vec<i32>,
+}
+
+#[derive(Debug, Args)]
+struct InjectArgs {
+    #[command(flatten)]
+    containers: InjectWhere,
+    /// Where the daemon has mounted the files.
+    #[arg(long, value_name = "MOUNTPOINT", default_value = DEFAULT_MOUNT_POINT)]
+    from: PathBuf,
+    /// Write one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
 /// Runs the command line of this process.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
@@ -136,6 +168,7 @@ pub fn run() -> ExitCode {
         Command::Health(args) => health(&args),
         Command::Capture(args) => capture(&args),
         Command::Render(args) => render(&args),
+        Command::Inject(args) => inject(&args),
     }
 }
 
@@ -213,6 +246,30 @@ impl Hint for CaptureError {
     fn hint(&self) -> Option<String> {
         self.hint()
     }
+}
+
+fn inject(args: &InjectArgs) -> ExitCode {
+    let InjectWhere { pid, probe, .. } = &args.containers;
+    if !probe.is_empty() {
+        return inject::answer(probe).map_or_else(failed, |()| ExitCode::SUCCESS);
+    }
+    let order = pid.map_or(Order::Heal, |pid| Order::Fill(Pid::from_raw(pid)));
+    let mount_point = match mount_point::located(&args.from) {
+        Ok(mount_point) => mount_point,
+        Err(error) => return failed_with_hint(&error),
+    };
+    if let Err(error) = lock::status(&mount_point) {
+        return failed_with_hint(&error);
+    }
+    let report = match inject::run(&order, &mount_point) {
+        Ok(report) => report,
+        Err(error) => return failed_with_hint(&error),
+    };
+    let printed = match args.json {
+        true => serde_json::to_string(&report).map_or_else(failed, |json| print(&json)),
+        false => print(&report),
+    };
+    if report.is_complete() { printed } else { ExitCode::FAILURE }
 }
 
 fn print(text: &dyn Display) -> ExitCode {

@@ -12,8 +12,9 @@ use nix::errno::Errno;
 use nix::mount::{MntFlags, umount2};
 use nix::sys::statfs::statfs;
 
-use crate::daemon::{Hint, mounts};
+use crate::daemon::Hint;
 use crate::fuse::session::NAME;
+use crate::host::mountinfo::MountTable;
 
 /// The mount point cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -161,7 +162,7 @@ fn detach(path: &Path) -> Result<(), MountPointError> {
 fn fs_type_at(path: &Path) -> Result<Option<String>, MountPointError> {
     const MOUNTINFO: &str = "/proc/self/mountinfo";
     let mountinfo = fs::read_to_string(MOUNTINFO).map_err(failed("read", Path::new(MOUNTINFO)))?;
-    Ok(mounts::topmost(&mounts::parse(&mountinfo), path).map(|mount| mount.fs_type.clone()))
+    Ok(MountTable::parse(&mountinfo).mounted_at(path).map(|mount| mount.fs_type.clone()))
 }
 
 fn is_ours(fs_type: &str) -> bool {

@@ -8,7 +8,8 @@ use std::path::Path;
 use nix::sys::statfs::{PROC_SUPER_MAGIC, statfs};
 use nix::unistd::geteuid;
 
-use crate::daemon::{Hint, mounts};
+use crate::daemon::Hint;
+use crate::host::mountinfo::MountTable;
 
 /// A need of the daemon that this machine does not meet.
 #[derive(Debug, thiserror::Error)]
@@ -71,7 +72,7 @@ pub fn check() -> Result<(), PreflightError> {
 }
 
 fn has_cgroups(mountinfo: &str) -> bool {
-    mounts::parse(mountinfo).iter().any(|mount| mount.fs_type.starts_with("cgroup"))
+    MountTable::parse(mountinfo).mounts().iter().any(|mount| mount.fs_type.starts_with("cgroup"))
 }
 
 /// True when this process is in the host's pid namespace; only there does FUSE

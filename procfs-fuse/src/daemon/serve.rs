@@ -25,6 +25,7 @@ use crate::fuse::device;
 use crate::fuse::filesystem::Filesystem;
 use crate::fuse::session::Session;
 use crate::fuse::tree::Tree;
+use crate::inject;
 use crate::serve::{self, Server};
 
 /// Threads that answer requests. More than a few find nothing to do: a request
@@ -125,6 +126,7 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
         Session::mount(&path).map_err(|source| ServeError::Mount { path: path.clone(), source })?;
     let ended = run(&session, settings, signals, || {
         announce(&path);
+        inject::heal(&path);
         announcement.ready(log_file.as_deref()).map_err(system("let go of the terminal"))
     });
     let _best_effort = sd_notify::notify(&[NotifyState::Stopping]);

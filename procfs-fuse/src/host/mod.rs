@@ -14,4 +14,5 @@
 pub mod cpu_columns;
 pub mod cpuinfo;
 pub mod meminfo;
+pub mod mountinfo;
 pub mod stat;

@@ -1,0 +1,175 @@
+//! What was done in each mount namespace: a line for people, JSON for programs.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// Everything that one run did.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// Mount namespaces that were looked at.
+    pub looked_at: usize,
+    /// Processes whose mount namespace could not be looked at.
+    pub refused: usize,
+    /// Those in which there was something to do or to say.
+    pub namespaces: Vec<NamespaceReport>,
+}
+
+/// What was done in one mount namespace.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamespaceReport {
+    /// Its inode number, as in `mnt:[4026532501]`.
+    pub namespace: u64,
+    /// The lowest number of a process in it.
+    pub pid: i32,
+    /// Places where a file was mounted over the kernel's own.
+    pub mounted: Vec<PathBuf>,
+    /// Places where a live file is in the place of a dead one.
+    pub replaced: Vec<PathBuf>,
+    /// Places where a live file lies on a dead one that could not be taken away.
+    pub stacked: Vec<PathBuf>,
+    /// Places where the live file was already.
+    pub kept: Vec<PathBuf>,
+    /// Places where something is that is not ours to touch.
+    pub left_alone: Vec<Said>,
+    /// Places where the kernel refused.
+    pub failed: Vec<Said>,
+    /// Why nothing could be done in the whole namespace.
+    pub error: Option<String>,
+}
+
+/// A place and what there is to say about it.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Said {
+    /// The place, from the root of the namespace.
+    pub path: PathBuf,
+    /// Why it is as it is.
+    pub reason: String,
+}
+
+impl Report {
+    /// Places with a live file that had none before.
+    pub fn changes(&self) -> usize {
+        self.namespaces.iter().map(NamespaceReport::changes).sum()
+    }
+
+    /// Adds what was done in one namespace, which may have been visited before.
+    pub(crate) fn add(&mut self, report: NamespaceReport) {
+        let known = self.namespaces.iter_mut().find(|known| known.namespace == report.namespace);
+        match known {
+            Some(known) => known.follow(report),
+            None if report.is_empty() => {}
+            None => self.namespaces.push(report),
+        }
+    }
+
+    /// True when nothing was refused that should have been done.
+    pub fn is_complete(&self) -> bool {
+        let failed = |report: &NamespaceReport| report.error.is_some() || !report.failed.is_empty();
+        self.refused == 0 && !self.namespaces.iter().any(failed)
+    }
+}
+
+impl NamespaceReport {
+    /// Places with a live file that had none before.
+    pub fn changes(&self) -> usize {
+        self.mounted.len() + self.replaced.len() + self.stacked.len()
+    }
+
+    /// Takes over what a later visit has done, and what it has to say now.
+    fn follow(&mut self, later: Self) {
+        self.mounted.extend(later.mounted);
+        self.replaced.extend(later.replaced);
+        self.stacked.extend(later.stacked);
+        (self.kept, self.left_alone) = (later.kept, later.left_alone);
+        (self.failed, self.error) = (later.failed, later.error);
+    }
+
+    /// True when there is nothing to say.
+    pub(crate) fn is_empty(&self) -> bool {
+        let said = self.kept.len() + self.left_alone.len() + self.failed.len();
+        self.changes() + said == 0 && self.error.is_none()
+    }
+}
+
+/// What `portholefs inject` writes for people: a line for each namespace.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for namespace in &self.namespaces {
+            writeln!(f, "{namespace}")?;
+        }
+        if self.namespaces.is_empty() {
+            writeln!(f, "nothing to do in {} mount namespaces", self.looked_at)?;
+        }
+        if self.refused > 0 {
+            let count = self.refused;
+            writeln!(f, "{count} processes could not be looked at: CAP_SYS_PTRACE is missing")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for NamespaceReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "mount namespace {} (pid {}):", self.namespace, self.pid)?;
+        let counts = [
+            (self.mounted.len(), "mounted"),
+            (self.replaced.len(), "replaced"),
+            (self.stacked.len(), "mounted on top of dead ones"),
+            (self.kept.len(), "there already"),
+        ];
+        let counts = counts.iter().filter(|(count, _)| *count > 0);
+        let mut parts: Vec<_> = counts.map(|(count, what)| format!("{count} {what}")).collect();
+        parts.extend(said("left alone", &self.left_alone));
+        parts.extend(said("failed", &self.failed));
+        parts.extend(self.error.as_ref().map(|error| format!("nothing done: {error}")));
+        write!(f, " {}", parts.join(", "))
+    }
+}
+
+fn said<'a>(verdict: &'a str, places: &'a [Said]) -> impl Iterator<Item = String> + 'a {
+    places.iter().map(move |said| format!("{verdict} {} ({})", said.path.display(), said.reason))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_says_what_was_done_and_what_not() {
+        let report = NamespaceReport {
+            namespace: 4_026_532_501,
+            pid: 4242,
+            mounted: vec!["/proc/meminfo".into(), "/proc/stat".into()],
+            replaced: vec!["/proc/uptime".into()],
+            left_alone: vec![Said {
+                path: "/proc/swaps".into(),
+                reason: "tmpfs is mounted on /proc/swaps".into(),
+            }],
+            ..NamespaceReport::default()
+        };
+        assert_eq!(
+            report.to_string(),
+            "mount namespace 4026532501 (pid 4242): 2 mounted, 1 replaced, left alone /proc/swaps (tmpfs is mounted on /proc/swaps)"
+        );
+        assert_eq!(report.changes(), 3);
+    }
+
+    #[test]
+    fn nothing_to_do_is_said_too() {
+        let report = Report { looked_at: 12, ..Report::default() };
+        assert_eq!(report.to_string(), "nothing to do in 12 mount namespaces\n");
+        assert!(report.is_complete());
+    }
+
+    #[test]
+    fn what_could_not_be_looked_at_is_said_and_counts() {
+        let report = Report { looked_at: 1, refused: 3, ..Report::default() };
+        assert_eq!(
+            report.to_string(),
+            "nothing to do in 1 mount namespaces\n3 processes could not be looked at: CAP_SYS_PTRACE is missing\n"
+        );
+        assert!(!report.is_complete());
+    }
+}
