@@ -11,7 +11,9 @@ use anyhow::{Context, Result, bail};
 pub fn path(name: &str) -> Result<PathBuf> {
     let folder = match std::env::var_os("PORTHOLE_BIN_DIR") {
         Some(folder) => PathBuf::from(folder),
-        None => beside().context("this program is not in a target folder: set PORTHOLE_BIN_DIR")?,
+        None => target()
+            .context("this program is not in a target folder: set PORTHOLE_BIN_DIR")?
+            .join("release"),
     };
     let path = folder.join(name);
     if !path.is_file() {
@@ -20,8 +22,14 @@ pub fn path(name: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// `target/release` for a test program in `target/debug/deps`.
-fn beside() -> Option<PathBuf> {
+/// A path below `target/tools`, where `cargo xtask setup` installs what no Debian
+/// package has.
+pub fn tool(path: &str) -> Result<PathBuf> {
+    Ok(target().context("this program is not in a target folder")?.join("tools").join(path))
+}
+
+/// `target` for a test program in `target/debug/deps`.
+fn target() -> Option<PathBuf> {
     let program = std::env::current_exe().ok()?;
-    Some(program.parent()?.parent()?.parent()?.join("release"))
+    Some(program.parent()?.parent()?.parent()?.to_owned())
 }

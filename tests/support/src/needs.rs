@@ -24,6 +24,10 @@ pub enum Need {
     Program(&'static str, &'static str),
     /// A file, with the Debian package that has it.
     File(&'static str, &'static str),
+    /// The clone that this test was built from; the VM has the programs alone.
+    Workspace,
+    /// A program below `target/tools`, where setup puts what no Debian package has.
+    Tool(&'static str),
     /// At least so many CPUs.
     Cpus(usize),
     /// Swap space.
@@ -59,6 +63,14 @@ impl Need {
             Self::File(path, package) => {
                 (Path::new(path).exists(), format!("no {path} (apt-get install {package})"))
             }
+            Self::Workspace => (
+                Path::new(env!("CARGO_MANIFEST_DIR")).exists(),
+                "the clone that this was built from is not here (cargo xtask test)".into(),
+            ),
+            Self::Tool(path) => (
+                crate::binaries::tool(path).is_ok_and(|tool| tool.exists()),
+                format!("no {path} in target/tools (cargo xtask setup)"),
+            ),
             Self::Cpus(count) => (
                 online_cpus() >= count,
                 format!("fewer than {count} CPUs, only {} (cargo xtask vm)", online_cpus()),
