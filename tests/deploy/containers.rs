@@ -13,7 +13,7 @@ use crate::dockerd::Dockerd;
 use crate::{files, tools_image};
 
 /// What a container is asked for its size with.
-const ASK: &str = "free -k; grep -c ^processor /proc/cpuinfo; cat /sys/devices/system/cpu/online";
+const ASK: &str = "/usr/bin/free -k; grep -c ^processor /proc/cpuinfo; cat /sys/devices/system/cpu/online";
 
 /// One dockerd for all tests, started by the first that needs it.
 static DOCKERD: Mutex<Option<Dockerd>> = Mutex::new(None);

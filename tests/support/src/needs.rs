@@ -100,8 +100,14 @@ impl Need {
             | Self::Cpus(_)
             | Self::Swap
             | Self::TimeNamespaces
+            | Self::Workspace
             | Self::Full => true,
-            Self::Container | Self::Root | Self::Fuse | Self::Program(..) | Self::File(..) => false,
+            Self::Container
+            | Self::Root
+            | Self::Fuse
+            | Self::Program(..)
+            | Self::File(..)
+            | Self::Tool(_) => false,
         }
     }
 }

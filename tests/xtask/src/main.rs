@@ -20,6 +20,7 @@ mod place;
 mod setup;
 mod test;
 mod tidy;
+mod tools;
 mod vm;
 
 use std::process::ExitCode;
@@ -66,7 +67,11 @@ fn main() -> ExitCode {
 fn run(task: &Task) -> anyhow::Result<()> {
     let place = Place::find()?;
     match task {
-        Task::Setup => setup::install(setup::For::Test),
+        Task::Setup => {
+            setup::install(setup::For::Test)?;
+            tools::install(&place);
+            Ok(())
+        }
         Task::Demo => demo::run(&place),
         Task::Test(options) => test::run(&place, options),
         Task::Tidy => tidy::run(&place),

@@ -20,7 +20,7 @@ pub use report::Report;
 use results::Results;
 
 use crate::place::{Place, cargo};
-use crate::{build, command, setup, tidy, vm};
+use crate::{build, command, setup, tidy, tools, vm};
 
 /// What to test.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -61,6 +61,7 @@ pub fn all(place: &Place, options: &Options, report: &mut Report) {
     if !check(report, "setup", || setup::install(wanted)) {
         return;
     }
+    tools::install(place);
     if options.filter.is_none() {
         check(report, "tidy", || tidy::run(place));
     }
