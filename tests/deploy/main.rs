@@ -103,7 +103,7 @@ fn containers() -> Vec<Trial> {
     vec![
         trial("the_docker_line_shows_the_limits", DOCKER, the_docker_line_shows_the_limits),
         trial("without_the_files_the_host_is_seen", DOCKER, without_the_files_the_host_is_seen),
-        trial("run_sh_mounts_every_file", DOCKER, run_sh_mounts_every_file),
+        trial("run_sh_mounts_what_runc_allows", DOCKER, run_sh_mounts_what_runc_allows),
         trial(
             "run_sh_refuses_without_a_daemon",
             &[Need::Workspace],
@@ -111,6 +111,6 @@ fn containers() -> Vec<Trial> {
         ),
         trial("a_fractional_quota_is_rounded_up", DOCKER, a_fractional_quota_is_rounded_up),
         trial("the_compose_file_shows_the_limits", COMPOSE, the_compose_file_shows_the_limits),
-        trial("every_list_has_every_file", DOCKER, every_list_has_every_file),
+        trial("every_list_has_the_same_files", DOCKER, every_list_has_the_same_files),
     ]
 }

@@ -16,6 +16,9 @@ pub(crate) const IMAGE: &str = "localhost/tools:1";
 /// Programs of procps, which are linked with shared libraries.
 const PROGRAMS: [&str; 3] = ["/usr/bin/free", "/usr/bin/top", "/usr/bin/uptime"];
 
+/// What `top` writes for when nobody gave it a terminal.
+const TERMINAL: &str = "terminfo/d/dumb";
+
 /// Words that busybox answers to in the image.
 const APPLETS: [&str; 5] = ["sh", "cat", "grep", "find", "sleep"];
 
@@ -50,15 +53,18 @@ fn fill(root: &Path) -> Result<()> {
             copy(Path::new(&library), root)?;
         }
     }
-    Ok(())
+    let terminal = Path::new("/usr/lib").join(TERMINAL);
+    copy_to(&terminal, &root.join("lib").join(TERMINAL))
 }
 
 /// Copies `path` to the same place below `root`.
 fn copy(path: &Path, root: &Path) -> Result<()> {
-    let target = root.join(path.strip_prefix("/")?);
-    let folder = target.parent().context("a file is in a folder")?;
-    fs::create_dir_all(folder)?;
-    fs::copy(path, &target).with_context(|| format!("cannot copy {}", path.display()))?;
+    copy_to(path, &root.join(path.strip_prefix("/")?))
+}
+
+fn copy_to(path: &Path, target: &Path) -> Result<()> {
+    fs::create_dir_all(target.parent().context("a file is in a folder")?)?;
+    fs::copy(path, target).with_context(|| format!("cannot copy {}", path.display()))?;
     Ok(())
 }
 
