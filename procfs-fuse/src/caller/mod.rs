@@ -7,6 +7,7 @@
 //! What this folder does not do: decide which groups count; that is
 //! [`scope`](crate::scope).
 
+pub mod cgroup_namespace;
 pub mod init;
 pub mod task;
 mod task_files;

@@ -16,6 +16,7 @@ mod opening;
 
 pub use opening::{GroupIds, OPENING_WORDS, Opening};
 
+use std::error::Error;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -24,7 +25,7 @@ use std::time::Duration;
 
 use cgroupfs::layout::{self, Layout};
 
-use crate::caller::{Callers, PidNamespace, TaskError};
+use crate::caller::{Callers, PidNamespace, TaskError, cgroup_namespace};
 use crate::catalog::{CATALOG, Entry};
 use crate::config::Settings;
 use crate::readings::{
@@ -65,6 +66,9 @@ pub fn entries(root: &Path) -> impl Iterator<Item = &'static Entry> {
 impl Server {
     /// A server for the machine below `settings.root`.
     ///
+    /// For the running machine it takes the calling thread to the host's cgroup
+    /// namespace: call it before threads are started.
+    ///
     /// # Errors
     ///
     /// [`TaskError`] when there is no proc in which we are.
@@ -72,6 +76,9 @@ impl Server {
         let root = settings.root.clone();
         let proc = root.join("proc");
         let clock = Clock::of(&root);
+        if clock == Clock::Running {
+            see_cgroups_as_the_host(&proc);
+        }
         let tick_ns = NS_PER_SEC / ticks_per_second();
         Ok(Self {
             callers: Callers::new(&proc, tick_ns)?,
@@ -209,6 +216,18 @@ impl Server {
                 .map(Arc::new)
                 .map_err(|error| Fault::Mounts(io::Error::other(error)))
         })
+    }
+}
+
+/// Not being able to is no reason not to serve: where cgroups are not in another
+/// namespace nothing is lost.
+fn see_cgroups_as_the_host(proc: &Path) {
+    if let Err(error) = cgroup_namespace::join_hosts(proc) {
+        let error = &error as &dyn Error;
+        tracing::warn!(
+            error,
+            "in a cgroup namespace of our own: who cannot be found in it is shown the host's files"
+        );
     }
 }
 
