@@ -2,7 +2,8 @@
 
 use crate::format::FormatError;
 
-/// What a group's memory is used for, descendants included; bytes.
+/// What a group's memory is used for, descendants included; bytes unless a field
+/// says otherwise.
 ///
 /// A field is `None` where the kernel's file has no such line: v1 lacks most of
 /// the kernel's own memory, old v2 kernels lack the newer lines.
@@ -54,6 +55,10 @@ pub struct MemoryStat {
     pub slab_reclaimable: Option<u64>,
     /// Kernel objects that cannot; v2 `slab_unreclaimable`.
     pub slab_unreclaimable: Option<u64>,
+    /// Page faults, a count since the group was made; v2 `pgfault`, v1 `total_pgfault`.
+    pub pgfault: Option<u64>,
+    /// Those that had to read from a device; v2 `pgmajfault`, v1 `total_pgmajfault`.
+    pub pgmajfault: Option<u64>,
 }
 
 /// Parses v2's `memory.stat`: lines of `"<key> <number>"`.
@@ -121,6 +126,8 @@ fn field_v2<'a>(stat: &'a mut MemoryStat, key: &str) -> Option<&'a mut Option<u6
         "unevictable" => &mut stat.unevictable,
         "slab_reclaimable" => &mut stat.slab_reclaimable,
         "slab_unreclaimable" => &mut stat.slab_unreclaimable,
+        "pgfault" => &mut stat.pgfault,
+        "pgmajfault" => &mut stat.pgmajfault,
         _ => return None,
     })
 }
@@ -140,6 +147,8 @@ fn field_v1<'a>(stat: &'a mut MemoryStat, key: &str) -> Option<&'a mut Option<u6
         "total_inactive_file" => &mut stat.inactive_file,
         "total_active_file" => &mut stat.active_file,
         "total_unevictable" => &mut stat.unevictable,
+        "total_pgfault" => &mut stat.pgfault,
+        "total_pgmajfault" => &mut stat.pgmajfault,
         _ => return None,
     })
 }

@@ -28,15 +28,23 @@ pub struct Entry {
 /// Every file, in the order in which a directory lists them. A host may lack some.
 pub static CATALOG: &[Entry] = &[
     public("proc/cpuinfo", Needs::CPU_LIMITS, cpuinfo),
+    public("proc/diskstats", Needs::IO, diskstats),
     public("proc/interrupts", Needs::CPU_LIMITS, cpu_columns),
     public("proc/loadavg", Needs::TASKS.union(Needs::LOAD), loadavg),
-    public("proc/meminfo", Needs::MEMORY.union(Needs::MEMORY_STAT), meminfo),
+    public("proc/meminfo", MEMORY_USE, meminfo),
+    public("proc/partitions", Needs::IO, partitions),
+    public("proc/pressure/cpu", Needs::CPU_PRESSURE, pressure),
+    public("proc/pressure/io", Needs::IO_PRESSURE, pressure),
+    public("proc/pressure/irq", Needs::IRQ_PRESSURE, pressure),
+    public("proc/pressure/memory", Needs::MEMORY_PRESSURE, pressure),
     public("proc/schedstat", Needs::CPU_LIMITS, schedstat),
     private("proc/slabinfo", Needs::empty(), slabinfo),
     public("proc/softirqs", Needs::CPU_LIMITS, cpu_columns),
     public("proc/stat", CPU_TIME.union(Needs::TASKS), stat),
     public("proc/swaps", Needs::MEMORY, swaps),
     public("proc/uptime", CPU_TIME, uptime),
+    public("proc/vmstat", MEMORY_USE.union(Needs::IO), vmstat),
+    public("proc/zoneinfo", MEMORY_USE.union(Needs::CPU_LIMITS), zoneinfo),
     public("sys/devices/system/cpu/enabled", Needs::CPU_LIMITS, cpus),
     public("sys/devices/system/cpu/isolated", Needs::CPU_LIMITS, renumbered_cpus),
     public("sys/devices/system/cpu/nohz_full", Needs::CPU_LIMITS, renumbered_cpus),
@@ -45,6 +53,7 @@ pub static CATALOG: &[Entry] = &[
     public("sys/devices/system/cpu/present", Needs::CPU_LIMITS, cpus),
 ];
 
+const MEMORY_USE: Needs = Needs::MEMORY.union(Needs::MEMORY_STAT);
 const CPU_TIME: Needs = Needs::CPU_LIMITS.union(Needs::CPU_USAGE);
 
 /// A file that everybody may read and nobody may write.
@@ -75,6 +84,11 @@ fn cpuinfo(sample: &Sample, _history: &mut History, out: &mut String) {
     render::cpuinfo::cpuinfo(&view::cpuinfo::parts(&sample.host_text, &visible), out);
 }
 
+fn diskstats(sample: &Sample, _history: &mut History, out: &mut String) {
+    let Some(io) = &sample.container.io else { return out.push_str(&sample.host_text) };
+    render::diskstats::diskstats(&view::disks::used(&sample.host_text, io), out);
+}
+
 fn loadavg(sample: &Sample, _history: &mut History, out: &mut String) {
     match view::loadavg::load_average(sample) {
         Some(load) => render::loadavg::loadavg(&load, out),
@@ -86,6 +100,17 @@ fn meminfo(sample: &Sample, _history: &mut History, out: &mut String) {
     let Some(memory) = &sample.container.memory else { return out.push_str(&sample.host_text) };
     let lines = view::meminfo::lines(&sample.host_text, memory, &sample.host.memory);
     render::meminfo::meminfo(&lines, out);
+}
+
+fn partitions(sample: &Sample, _history: &mut History, out: &mut String) {
+    let Some(io) = &sample.container.io else { return out.push_str(&sample.host_text) };
+    for line in view::disks::partitions(&sample.host_text, io) {
+        out.extend([line, "\n"]);
+    }
+}
+
+fn pressure(sample: &Sample, _history: &mut History, out: &mut String) {
+    out.push_str(sample.container.pressure.as_deref().unwrap_or(&sample.host_text));
 }
 
 fn schedstat(sample: &Sample, _history: &mut History, out: &mut String) {
@@ -113,6 +138,16 @@ fn uptime(sample: &Sample, history: &mut History, out: &mut String) {
         Some(uptime) => render::uptime::uptime(&uptime, out),
         None => out.push_str(&sample.host_text),
     }
+}
+
+fn vmstat(sample: &Sample, _history: &mut History, out: &mut String) {
+    let Some(memory) = &sample.container.memory else { return out.push_str(&sample.host_text) };
+    render::vmstat::vmstat(&view::vmstat::lines(sample, memory), out);
+}
+
+fn zoneinfo(sample: &Sample, _history: &mut History, out: &mut String) {
+    let Some(memory) = &sample.container.memory else { return out.push_str(&sample.host_text) };
+    render::zoneinfo::zoneinfo(&view::zoneinfo::lines(sample, memory), out);
 }
 
 fn renumbered_cpus(sample: &Sample, _history: &mut History, out: &mut String) {

@@ -13,6 +13,8 @@
 
 pub mod cpu_columns;
 pub mod cpuinfo;
+pub mod disks;
 pub mod meminfo;
 pub mod mountinfo;
 pub mod stat;
+pub mod zoneinfo;

@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use cgroupfs::controller::Controller;
 use cgroupfs::cpu::{BandwidthFiles, CpuUsageFiles, CpusetFiles};
+use cgroupfs::io::{IoFiles, IoUsage};
 use cgroupfs::memory::MemoryFiles;
 use cgroupfs::memory_stat::MemoryStat;
+use cgroupfs::pressure::{PressureFiles, Resource};
 
 use super::shared::Shared;
 use super::task_list::TaskList;
@@ -24,6 +26,8 @@ pub struct ContainerFiles {
     bandwidth: Option<BandwidthFiles>,
     cpuset: Option<CpusetFiles>,
     cpu_usage: Option<CpuUsageFiles>,
+    io: Option<IoFiles>,
+    pressure: Option<PressureFiles>,
     tasks: Option<TaskList>,
 }
 
@@ -39,6 +43,8 @@ impl ContainerFiles {
             bandwidth: groups.get(&Controller::Cpu).map(BandwidthFiles::new),
             cpuset: groups.get(&Controller::Cpuset).map(CpusetFiles::new),
             cpu_usage: groups.get(&Controller::Cpuacct).map(CpuUsageFiles::new),
+            io: groups.get(&Controller::Blkio).map(IoFiles::new),
+            pressure: groups.values().find_map(PressureFiles::new),
             tasks: TaskList::new(proc, groups),
         }
     }
@@ -54,8 +60,26 @@ impl ContainerFiles {
             memory: if needs.contains(Needs::MEMORY) { self.memory(needs)? } else { None },
             cpu: self.cpu(needs)?,
             tasks: if needs.contains(Needs::TASKS) { self.tasks(depth)? } else { None },
+            io: if needs.contains(Needs::IO) { self.io()? } else { None },
+            pressure: self.pressure(needs)?,
             ..Container::default()
         })
+    }
+
+    fn io(&self) -> Result<Option<IoUsage>, ReadingError> {
+        Ok(self.io.as_ref().map(IoFiles::read).transpose()?.flatten())
+    }
+
+    fn pressure(&self, needs: Needs) -> Result<Option<String>, ReadingError> {
+        let resources = [
+            (Needs::CPU_PRESSURE, Resource::Cpu),
+            (Needs::IO_PRESSURE, Resource::Io),
+            (Needs::IRQ_PRESSURE, Resource::Irq),
+            (Needs::MEMORY_PRESSURE, Resource::Memory),
+        ];
+        let needed = resources.into_iter().find(|(need, _)| needs.contains(*need));
+        let (Some(files), Some((_, resource))) = (&self.pressure, needed) else { return Ok(None) };
+        Ok(files.read(resource)?)
     }
 
     fn memory(&self, needs: Needs) -> Result<Option<Memory>, ReadingError> {

@@ -22,6 +22,9 @@ const USUAL_SIZE: usize = 16 << 10;
 /// Clock ticks per second where the C library does not say; Linux's `USER_HZ`.
 const USUAL_TICKS: u64 = 100;
 
+/// Bytes of a page where the C library does not say; x86's, and most of arm64's.
+const USUAL_PAGE_SIZE: u64 = 4096;
+
 /// The files of one machine below its root directory.
 #[derive(Debug)]
 pub struct HostFiles {
@@ -83,7 +86,7 @@ impl HostFiles {
         let online = cpu_list::parse(&text(ONLINE)?)
             .map_err(|source| ReadingError::Format { path: self.root.join(ONLINE), source })?;
         let memory = meminfo::parse(&text("proc/meminfo")?);
-        Ok(Host { online, memory, ticks_per_second: ticks_per_second() })
+        Ok(Host { online, memory, page_size: page_size(), ticks_per_second: ticks_per_second() })
     }
 }
 
@@ -118,6 +121,12 @@ fn read_to_end(file: &File) -> io::Result<Vec<u8>> {
     }
     bytes.truncate(filled);
     Ok(bytes)
+}
+
+/// Bytes of a page of this machine.
+fn page_size() -> u64 {
+    let bytes = sysconf(SysconfVar::PAGE_SIZE).ok().flatten();
+    bytes.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(USUAL_PAGE_SIZE)
 }
 
 /// Clock ticks per second in files below `/proc`.

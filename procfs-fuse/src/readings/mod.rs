@@ -27,6 +27,7 @@ pub use shared::Shared;
 use bitflags::bitflags;
 use cgroupfs::bandwidth::Bandwidth;
 use cgroupfs::cpu_list::CpuList;
+use cgroupfs::io::IoUsage;
 use cgroupfs::memory_stat::MemoryStat;
 
 pub use cgroupfs::cpu_usage::CpuUsage;
@@ -50,6 +51,16 @@ bitflags! {
         const TASKS = 1 << 4;
         /// [`Container::load`].
         const LOAD = 1 << 5;
+        /// [`Container::io`].
+        const IO = 1 << 6;
+        /// [`Container::pressure`] of CPUs.
+        const CPU_PRESSURE = 1 << 7;
+        /// [`Container::pressure`] of block IO.
+        const IO_PRESSURE = 1 << 8;
+        /// [`Container::pressure`] of interrupts.
+        const IRQ_PRESSURE = 1 << 9;
+        /// [`Container::pressure`] of memory.
+        const MEMORY_PRESSURE = 1 << 10;
     }
 }
 
@@ -76,6 +87,8 @@ pub struct Host {
     pub online: CpuList,
     /// The host's memory sizes, from `/proc/meminfo`.
     pub memory: HostMemory,
+    /// Bytes of a page (`_SC_PAGESIZE`).
+    pub page_size: u64,
     /// Kernel clock ticks per second for `/proc` files (`_SC_CLK_TCK`); 100 everywhere today.
     pub ticks_per_second: u64,
 }
@@ -92,6 +105,10 @@ pub struct Container {
     pub tasks: Option<Tasks>,
     /// Load averages.
     pub load: Option<Load>,
+    /// Block IO since the group was made; a device that was not used is not there.
+    pub io: Option<IoUsage>,
+    /// The text of the one `*.pressure` file that was needed; cgroup2 only.
+    pub pressure: Option<String>,
     /// When the container began: nanoseconds of the host's `CLOCK_BOOTTIME`.
     ///
     /// Source: the start time of the init of its pid namespace; without one,

@@ -12,9 +12,12 @@
 pub mod cpu_columns;
 pub mod cpu_list;
 pub mod cpuinfo;
+pub mod diskstats;
 pub mod loadavg;
 pub mod meminfo;
 pub mod schedstat;
 pub mod stat;
 pub mod swaps;
 pub mod uptime;
+pub mod vmstat;
+pub mod zoneinfo;

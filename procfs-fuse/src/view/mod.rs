@@ -16,14 +16,18 @@ pub mod cpu_columns;
 pub mod cpu_lists;
 pub mod cpu_time;
 pub mod cpuinfo;
+pub mod disks;
 pub mod loadavg;
 pub mod meminfo;
 pub mod memory;
+pub mod pages;
 pub mod schedstat;
 pub mod slabinfo;
 pub mod stat;
 pub mod swaps;
 pub mod uptime;
+pub mod vmstat;
+pub mod zoneinfo;
 
 #[cfg(test)]
 pub(crate) mod samples;

@@ -18,6 +18,7 @@ pub(crate) fn sample(host_text: &str) -> Sample {
         host: Host {
             online: CpuList::first(4),
             memory: HostMemory { total: 8 << 30, ..HostMemory::default() },
+            page_size: 4096,
             ticks_per_second: 100,
         },
         container: Container::default(),
