@@ -9,6 +9,9 @@ use support::{Group, Need, Ran, Verdict, daemon, trial};
 const MIB: u64 = 1 << 20;
 const MEMORY: &[Need] = &[Need::Container, Need::Controller("memory")];
 
+const SENDFILE: &[Need] =
+    &[Need::Container, Need::Controller("memory"), Need::Program("busybox", "busybox-static")];
+
 /// Every file of the tree, as a path below the mount point.
 const FILES: &[&str] = &[
     "proc/cpuinfo",
@@ -25,11 +28,9 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("first_read_is_at_an_offset", MEMORY, first_read_is_at_an_offset),
         trial("one_byte_at_a_time", MEMORY, one_byte_at_a_time),
         trial("reading_past_the_end", MEMORY, reading_past_the_end),
-        trial(
-            "mode_owner_and_size_are_the_kernels",
-            &[Need::Container],
-            mode_owner_and_size_are_the_kernels,
-        ),
+        trial("mode_and_owner_are_the_kernels", &[Need::Container], mode_and_owner_are_the_kernels),
+        trial("sendfile_leaves_it_to_read", SENDFILE, sendfile_leaves_it_to_read),
+        trial("sizes_do_not_mislead", MEMORY, sizes_do_not_mislead),
         trial("writing_is_refused", &[Need::Container], writing_is_refused),
         trial("an_ordinary_user_may_read", MEMORY, an_ordinary_user_may_read),
         trial(
@@ -73,7 +74,7 @@ fn reading_past_the_end() -> Verdict {
     read.equal("bytes there", &read.number::<u64>()?, &0)
 }
 
-fn mode_owner_and_size_are_the_kernels() -> Verdict {
+fn mode_and_owner_are_the_kernels() -> Verdict {
     for file in FILES {
         let ours = std::fs::metadata(daemon::shared()?.join(file))?;
         let kernels = std::fs::metadata(format!("/{file}"))?;
@@ -84,14 +85,46 @@ fn mode_owner_and_size_are_the_kernels() -> Verdict {
             facts(&ours),
             facts(&kernels)
         );
-        // sysfs says one page for each of its files; ours say 0 as proc's do.
+        // A size that is no more than one read is no size to a program; 0 would be
+        // the end of the file to sendfile(2).
         anyhow::ensure!(
-            ours.len() == 0 || ours.len() == kernels.len(),
-            "size of {file}: {}",
-            ours.len()
+            ours.len() > 0 && ours.len() <= ours.blksize(),
+            "size of {file}: {}, read at once: {}",
+            ours.len(),
+            ours.blksize()
         );
     }
     Ok(())
+}
+
+/// `cat` of busybox sends, and reads when it cannot. What one container reads
+/// must not stay in the page cache for the next one.
+fn sendfile_leaves_it_to_read() -> Verdict {
+    for file in FILES {
+        let sent = in_container(&format!("busybox cat $FS/{file} | wc -l; wc -l <$FS/{file}"))?;
+        let lines: Vec<&str> = sent.stdout.split_whitespace().collect();
+        let [sent_lines, read_lines] = lines.as_slice() else {
+            anyhow::bail!("there are not two numbers\n{sent}");
+        };
+        sent.equal(&format!("lines of {file}"), sent_lines, read_lines)?;
+        sent.holds("there are lines", *sent_lines != "0")?;
+    }
+    Ok(())
+}
+
+/// Programs that look at the size first find the same text as those that read.
+fn sizes_do_not_mislead() -> Verdict {
+    let script = "cd $FS/proc; cp meminfo /tmp/copy.$$; grep -c . </tmp/copy.$$; rm /tmp/copy.$$
+        grep -c . meminfo; tail -n +1 meminfo | wc -l; tail -c 4 meminfo; wc -c <swaps";
+    let sized = in_container(script)?;
+    let lines: Vec<&str> = sized.stdout.lines().collect();
+    let [copied, grepped, tailed, last, bytes] = lines.as_slice() else {
+        anyhow::bail!("there are not five lines\n{sized}");
+    };
+    sized.equal("lines copied and lines grepped", copied, grepped)?;
+    sized.equal("lines of tail", tailed, grepped)?;
+    sized.equal("the last bytes", last, &" kB")?;
+    sized.holds("swaps has its heading", bytes.parse::<u64>()? > 0)
 }
 
 fn writing_is_refused() -> Verdict {

@@ -51,6 +51,9 @@ impl Filesystem {
             Operation::Read { handle, offset, size } => {
                 self.read(request, handle, &Range { offset, size }, reply)
             }
+            // The page cache is shared by all containers, so nothing of one of them may
+            // go there. The caller of sendfile(2) sees EINVAL, and reads.
+            Operation::FillPageCache => Err(Errno::EINVAL),
             Operation::Release { handle } => {
                 self.open_files.remove(handle);
                 Ok(())
@@ -184,14 +187,27 @@ fn mode(node: &Node) -> u32 {
     }
 }
 
-/// Size and recommended read, in bytes, as the kernel's own file tells them:
-/// files of `/sys` claim a page each, files of `/proc` nothing.
+/// Size and recommended read, in bytes.
+///
+/// A file that says 0 is one that `sendfile(2)` finds at its end: busybox `cat`
+/// would print nothing. So ours say what those of `/sys` do: more than there is, and
+/// not more than is read at once, by which programs know that a size is none.
 fn sizes(node: &Node) -> (u64, u32) {
-    const PAGE: u32 = 4096;
     const PROC_BLOCK: u32 = 1024;
     match node.kind {
-        Kind::File(entry) if entry.path.starts_with("sys/") => (u64::from(PAGE), PAGE),
-        Kind::File(_) => (0, PROC_BLOCK),
+        Kind::File(entry) => {
+            let size = notional_size(entry);
+            (u64::from(size), size)
+        }
         Kind::Directory(_) => (0, PROC_BLOCK),
     }
+}
+
+/// Whole pages, at least twice the length of the host's text: there are programs
+/// that read no more than the size, and a text grows with its numbers.
+fn notional_size(entry: &Entry) -> u32 {
+    const PAGE: u32 = 4096;
+    let text = std::fs::read(std::path::Path::new("/").join(entry.path));
+    let twice = text.map_or(0, |text| text.len().saturating_mul(2));
+    u32::try_from(twice).unwrap_or(u32::MAX / 2).next_multiple_of(PAGE).max(PAGE)
 }

@@ -31,6 +31,9 @@ pub(crate) enum Operation<'a> {
     Open,
     /// Read from an open file.
     Read { handle: u64, offset: u64, size: u32 },
+    /// Fill the page cache, for `sendfile(2)`, `splice(2)` or a private mapping:
+    /// a read on nobody's behalf, since `read(2)` of our files goes around it.
+    FillPageCache,
     /// Close this open file; nobody waits for the answer.
     Release { handle: u64 },
     /// Open this directory.
@@ -73,6 +76,9 @@ mod opcode {
     pub(super) const BATCH_FORGET: u32 = 42;
 }
 
+/// The request names the process whose `read(2)` it is; in `read_flags`.
+const FUSE_READ_LOCKOWNER: u32 = 1 << 1;
+
 impl<'a> Request<'a> {
     /// Takes a message apart; `None` when it is shorter than its kind must be,
     /// which no kernel sends.
@@ -98,6 +104,9 @@ impl<'a> Operation<'a> {
             opcode::OPEN => Self::Open,
             opcode::READ => {
                 let (handle, offset, size) = fields.read_in()?;
+                if fields.u32()? & FUSE_READ_LOCKOWNER == 0 {
+                    return Some(Self::FillPageCache);
+                }
                 Self::Read { handle, offset, size }
             }
             opcode::RELEASE => Self::Release { handle: fields.u64()? },
@@ -174,18 +183,18 @@ mod tests {
 
     #[test]
     fn requests_are_taken_apart() {
-        let read: Vec<u8> = [9_u64.to_ne_bytes(), 4096_u64.to_ne_bytes()]
-            .concat()
-            .into_iter()
-            .chain(512_u32.to_ne_bytes())
-            .chain([0; 20])
-            .collect();
+        let read = |flags: u32| -> Vec<u8> {
+            let begin = [9_u64.to_ne_bytes(), 4096_u64.to_ne_bytes()].concat();
+            let numbers = [512, flags, 0, 0, 0, 0].map(u32::to_ne_bytes).concat();
+            [begin, numbers].concat()
+        };
         check(1, b"meminfo\0", Operation::Lookup { name: b"meminfo" });
         check(3, &[0; 16], Operation::Getattr);
         check(14, &[0; 8], Operation::Open);
-        check(15, &read, Operation::Read { handle: 9, offset: 4096, size: 512 });
+        check(15, &read(2), Operation::Read { handle: 9, offset: 4096, size: 512 });
+        check(15, &read(0), Operation::FillPageCache);
         check(18, &9_u64.to_ne_bytes(), Operation::Release { handle: 9 });
-        check(28, &read, Operation::Readdir { offset: 4096, size: 512 });
+        check(28, &read(0), Operation::Readdir { offset: 4096, size: 512 });
         check(2, &[0; 8], Operation::Unanswered);
         check(16, &[0; 40], Operation::Other(16)); // FUSE_WRITE
     }
