@@ -160,6 +160,36 @@ mod tests {
     /// `memory.stat` of a v1 group, Linux 6.18.
     const V1: &str = include_str!("../fixtures/memory.stat.v1-6.18");
 
+    /// `memory.stat` of a v2 group, Linux 6.1.
+    const V2: &str = include_str!("../fixtures/memory.stat.v2-6.1");
+
+    /// Keys of v2 that no field is made of: sums of others, what `/proc/meminfo`
+    /// has no line for, and event counters.
+    fn is_known_on_v2(key: &str) -> bool {
+        const SUMS: [&str; 2] = ["kernel", "slab"];
+        const NO_LINE: [&str; 3] = ["sock", "vmalloc", "hugetlb"];
+        const EVENTS: [&str; 6] = ["workingset_", "pg", "thp_", "zswp", "numa_", "swp"];
+        SUMS.contains(&key)
+            || NO_LINE.contains(&key)
+            || EVENTS.iter().any(|events| key.starts_with(events))
+    }
+
+    #[test]
+    fn every_key_of_a_v2_kernel_is_known() {
+        let mut unknown = Vec::new();
+        let skip = |key: &str| {
+            if !is_known_on_v2(key) {
+                unknown.push(key.to_owned());
+            }
+        };
+        let stat = parse(V2, field_v2, skip).unwrap();
+        assert_eq!(unknown, Vec::<String>::new());
+        assert_eq!(stat.anon, Some(372_736));
+        assert_eq!(stat.slab_unreclaimable, Some(95_280));
+        // Debian's 6.1 is built with zswap; its cgroups have no lines of it.
+        assert_eq!(stat.zswapped, None);
+    }
+
     /// Keys of v1 that no field is made of: the group without its descendants,
     /// event counters, and limits that are read elsewhere.
     fn is_known_on_v1(key: &str) -> bool {
