@@ -45,6 +45,8 @@ pub(super) fn attend(
             }
             None => {
                 relay.finish()?;
+                // Its end of the channel may be closed before its lock is.
+                store.wait_for_owner(&request.plan.id)?;
                 clear_up(store)?;
                 return Err(Failure::of(
                     "the monitor of the container was killed, and the container with it",

@@ -1,0 +1,116 @@
+//! Bad input: one line, exit code 125, and nothing left behind.
+
+use libtest_mimic::Trial;
+use support::needs::online_cpus;
+use support::{Verdict, trial};
+
+use crate::engine::{Engine, ROOT};
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        trial("what_cannot_be_is_refused_in_one_line", ROOT, what_cannot_be_is_refused_in_one_line),
+        trial("a_name_in_use_is_refused", ROOT, a_name_in_use_is_refused),
+        trial("no_daemon_and_no_program_for_it", ROOT, no_daemon_and_no_program_for_it),
+        trial("only_root_can_start_containers", ROOT, only_root_can_start_containers),
+    ]
+}
+
+/// Fails unless `options` are refused with `message`.
+fn check(engine: &Engine, options: &[&str], message: &str) -> Verdict {
+    let ran = engine.run(options, &["true"])?;
+    ran.equal("exit code", &ran.status, &Some(125))?;
+    ran.equal("output", &ran.stdout.as_str(), &"")?;
+    ran.equal("message", &ran.stderr.as_str(), &format!("porthole: {message}\n").as_str())?;
+    engine.is_empty(&[])
+}
+
+fn what_cannot_be_is_refused_in_one_line() -> Verdict {
+    let engine = Engine::new()?;
+    let cpus = online_cpus();
+    let has = if cpus == 1 { "1 CPU".to_owned() } else { format!("{cpus} CPUs") };
+    let all = if cpus == 1 { "0".to_owned() } else { format!("0-{}", cpus - 1) };
+    let table: [(&[&str], String); 7] = [
+        (
+            &["-m", "4"],
+            "-m 4: 4 bytes is too little for a container, the least is 6m (did you mean 4g?)".into(),
+        ),
+        (
+            &["--cpus", "0"],
+            "--cpus 0: a container needs at least 0.01 of a CPU (leave the option out for no limit)"
+                .into(),
+        ),
+        (&["--cpus", "99"], format!("--cpus 99: this machine has {has} (give at most {cpus})")),
+        (
+            &["--cpuset-cpus", "4096"],
+            format!("--cpuset-cpus 4096: this machine has no CPU 4096 (it has {all})"),
+        ),
+        (
+            &["--rootfs", "/no/such"],
+            "--rootfs /no/such: no such file or directory (give a folder with a root file system, or leave the option out to borrow this machine's programs)".into(),
+        ),
+        (
+            &["-v", "/no/such:/x"],
+            "-v /no/such: no such file or directory (make it first: mkdir -p /no/such)".into(),
+        ),
+        (
+            &["--colour"],
+            "command line: unexpected argument '--colour' found (see: porthole run --help)".into(),
+        ),
+    ];
+    table.iter().try_for_each(|(options, message)| check(&engine, options, message))
+}
+
+fn a_name_in_use_is_refused() -> Verdict {
+    let engine = Engine::new()?;
+    let id = engine.start(&["--name", "web"], &["sleep", "600"])?;
+    let refused = engine.run(&["--name", "web"], &["true"])?;
+    refused.equal("exit code", &refused.status, &Some(125))?;
+    refused.equal(
+        "message",
+        &refused.stderr,
+        &format!(
+            "porthole: --name web: container {} has it already (remove that one with: porthole rm -f web, or choose another name)\n",
+            &id[..12]
+        ),
+    )?;
+    engine.ask(&["rm", "-f", "web"])?.succeeded()?;
+    engine.is_empty(&[&id])
+}
+
+fn no_daemon_and_no_program_for_it() -> Verdict {
+    let engine = Engine::new()?;
+    // A copy in a folder of its own has no portholefs beside it.
+    let folder = tempfile::tempdir()?;
+    let alone = folder.path().join("porthole");
+    std::fs::copy(env!("CARGO_BIN_EXE_porthole"), &alone)?;
+    let mount_point = folder.path().join("fs");
+    let mut command = std::process::Command::new(alone);
+    command.args(["run", "--view"]).arg(&mount_point).args(["--", "true"]);
+    command.env("PATH", "").env("PORTHOLE_STATE_DIR", engine.state_dir());
+    let ran = support::Ran::new(&mut command)?;
+    ran.equal("exit code", &ran.status, &Some(125))?;
+    ran.equal(
+        "message",
+        &ran.stderr.as_str(),
+        &"porthole: the portholefs program is neither beside porthole nor in PATH (install it, or use --no-view to go without)\n",
+    )?;
+    engine.is_empty(&[])
+}
+
+fn only_root_can_start_containers() -> Verdict {
+    let folder = tempfile::tempdir()?;
+    // Somewhere that everybody may execute it.
+    let path = folder.path().join("porthole");
+    std::fs::copy(env!("CARGO_BIN_EXE_porthole"), &path)?;
+    let mut open = std::process::Command::new("chmod");
+    support::Ran::new(open.arg("0755").arg(folder.path()).arg(&path))?.succeeded()?;
+    let mut command = std::process::Command::new("setpriv");
+    command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(path);
+    let ran = support::Ran::new(command.args(["run", "--", "true"]))?;
+    ran.equal("exit code", &ran.status, &Some(125))?;
+    ran.equal(
+        "message",
+        &ran.stderr.as_str(),
+        &"porthole: only root can start containers (try: sudo porthole ...)\n",
+    )
+}
