@@ -3,14 +3,31 @@
 //! The same program runs on whatever machine it finds itself on: cgroup v1,
 //! hybrid, or pure v2 in the VM. What a test needs of the machine it says.
 
+mod clients;
+mod cpu_share;
 mod daemon;
+mod isolation;
+mod lifecycle;
 mod limits;
 mod reading;
+mod refusals;
+mod time;
 mod whose;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let trials = [daemon::trials(), limits::trials(), reading::trials(), whose::trials()];
+    let trials = [
+        clients::trials(),
+        cpu_share::trials(),
+        daemon::trials(),
+        isolation::trials(),
+        lifecycle::trials(),
+        limits::trials(),
+        reading::trials(),
+        refusals::trials(),
+        time::trials(),
+        whose::trials(),
+    ];
     support::program::main(trials.into_iter().flatten().collect())
 }

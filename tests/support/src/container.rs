@@ -23,7 +23,8 @@ pub fn porthole() -> Result<Command> {
 /// `porthole run` with the shared daemon's files.
 pub fn run_command(options: &[&str], program: &[&str]) -> Result<Command> {
     let mut command = porthole()?;
-    command.arg("run").arg("--view").arg(daemon::shared()?);
+    // By environment, so that a test can still say --view.
+    command.env("PORTHOLE_VIEW", daemon::shared()?).arg("run");
     command.args(["-e", &format!("{}={}", leaks::MARK, leaks::mark())]);
     command.args(options).arg("--").args(program);
     Ok(command)

@@ -132,11 +132,14 @@ pub fn meminfo(text: &str, key: &str) -> Option<u64> {
     Some(kib * 1024)
 }
 
-/// The command as one would type it.
+/// The command as one would type it, with the variables that were set for it.
 fn line(command: &Command) -> String {
-    let words = std::iter::once(command.get_program()).chain(command.get_args());
-    let words: Vec<String> = words.map(|word| quoted(&word.to_string_lossy())).collect();
-    words.join(" ")
+    let text = |word: &std::ffi::OsStr| quoted(&word.to_string_lossy());
+    let set = command
+        .get_envs()
+        .filter_map(|(name, value)| Some(format!("{}={}", name.to_string_lossy(), text(value?))));
+    let words = std::iter::once(command.get_program()).chain(command.get_args()).map(text);
+    set.chain(words).collect::<Vec<_>>().join(" ")
 }
 
 fn quoted(word: &str) -> String {
@@ -168,6 +171,13 @@ mod tests {
              readings:\n  memory.max: 4\n"
         );
         assert!(ran.succeeded().unwrap_err().to_string().starts_with("the command failed\n"));
+    }
+
+    #[test]
+    fn a_command_is_shown_with_its_environment() {
+        let mut command = Command::new("env");
+        command.env("NAME", "two words").arg("a");
+        assert_eq!(line(&command), "NAME='two words' env a");
     }
 
     #[test]

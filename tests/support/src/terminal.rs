@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::{Winsize, openpty};
+use nix::sys::signal::{Signal, kill};
+
+use crate::leaks;
 
 /// How long a program may take to draw what is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -104,6 +107,9 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
+        for process in leaks::descendants(self.child.id()) {
+            let _ = kill(process, Signal::SIGKILL);
+        }
         // Both fail only when it has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
