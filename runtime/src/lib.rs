@@ -17,4 +17,5 @@ pub mod plan;
 pub mod process;
 pub mod report;
 mod rootfs;
+mod security;
 pub mod sys;

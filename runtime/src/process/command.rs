@@ -1,4 +1,4 @@
-//! The command itself: found in `PATH`, executed.
+//! The command itself: what every process of a container comes to.
 //!
 //! Its exit codes are docker's: 127 for a program that is not there, 126 for one
 //! that cannot be executed. The words are the ones that container engines look
@@ -6,13 +6,16 @@
 
 use std::convert::Infallible;
 use std::ffi::{CString, NulError};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use nix::errno::Errno;
 use nix::unistd::execve;
 
-use crate::plan::Process;
-use crate::report::Fault;
+use super::talk::{ChildEnd, Message};
+use super::{init, rights};
+use crate::plan::{Process, Security};
+use crate::report::{AtStep, Fault, LaunchError, Object, Step};
 
 /// Where programs are looked for when the environment has no `PATH`: docker's.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -20,12 +23,56 @@ const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 const NOT_FOUND: u8 = 127;
 const NOT_EXECUTABLE: u8 = 126;
 
-/// Becomes the command of `process`, or says why not.
-pub(super) fn execute(process: &Process) -> Result<Infallible, Fault> {
-    let name = process.args.first().map(String::as_str).unwrap_or_default();
-    let args = c_strings(&process.args).map_err(|error| Fault::new(name, error))?;
-    let env = c_strings(&process.env).map_err(|error| Fault::new("the environment", error))?;
-    let path = search_path(&process.env);
+/// Gets into the container by `steps`, and becomes its `process`.
+///
+/// What comes back is an exit status: when a step failed, which `parent` has
+/// been told, or when the process that `--init` looks after has ended.
+pub(super) fn run(
+    process: &Process,
+    security: &Security,
+    parent: ChildEnd,
+    steps: impl FnOnce(&ChildEnd) -> Result<(), LaunchError>,
+) -> i32 {
+    let settled = catch_unwind(AssertUnwindSafe(|| {
+        steps(&parent)?;
+        rights::settle(process, security)
+    }));
+    let bug =
+        |_panic| Err(Fault::new("the container's process", "a bug: it panicked").at(Step::Clone));
+    match settled.unwrap_or_else(bug) {
+        Err(error) => tell(&parent, error),
+        Ok(env) if process.init => {
+            // A failure that is not the command's own happens after its
+            // conversation has ended: nobody but the exit status can tell it.
+            let ended = init::run(parent, |parent| execute_or_tell(parent, &process.args, &env));
+            ended.unwrap_or(i32::from(u8::MAX))
+        }
+        Ok(env) => execute_or_tell(&parent, &process.args, &env),
+    }
+}
+
+/// Tells the parent why there will be no command; returns the exit status.
+fn tell(parent: &ChildEnd, error: LaunchError) -> i32 {
+    let exit_code = error.exit_code();
+    // When the parent is gone there is nobody left to tell.
+    let _told = parent.send(&Message::Failed(error));
+    exit_code.into()
+}
+
+fn execute_or_tell(parent: &ChildEnd, args: &[String], env: &[String]) -> i32 {
+    let ready = parent.send(&Message::Ready).of("the parent");
+    match ready.and_then(|()| execute(args, env)).at(Step::Execute) {
+        Ok(never) => match never {},
+        Err(error) => tell(parent, error),
+    }
+}
+
+/// Becomes the command `args` with the environment `env`, or says why not.
+fn execute(args: &[String], env: &[String]) -> Result<Infallible, Fault> {
+    let name = args.first().map(String::as_str).unwrap_or_default();
+    let path = search_path(env);
+    let args = c_strings(args).map_err(|error| Fault::new(name, error))?;
+    let env = c_strings(env).map_err(|error| Fault::new("the environment", error))?;
     let mut refused = Errno::ENOENT;
     for candidate in candidates(name, path) {
         let program = CString::new(candidate).map_err(|error| Fault::new(name, error))?;
@@ -82,7 +129,6 @@ fn why(name: &str, path: &str, errno: Errno) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::Step;
 
     #[test]
     fn a_name_is_looked_up_and_a_path_is_not() {

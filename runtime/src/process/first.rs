@@ -1,12 +1,8 @@
 //! A container's first process: the child's part, from its birth to the command.
 
-use std::convert::Infallible;
 use std::os::fd::AsFd;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use nix::sched::{CloneFlags, unshare};
-use nix::sys::prctl;
-use nix::sys::signal::Signal;
 use nix::unistd::sethostname;
 
 use super::Stdio;
@@ -14,64 +10,84 @@ use super::command;
 use super::inherited::leave_behind;
 use super::stdio::{self, Wanted};
 use super::talk::{ChildEnd, Message};
-use crate::plan::Plan;
+use crate::plan::{Network, Plan, View};
 use crate::report::{AtStep, Fault, LaunchError, Note, Object, Step};
+use crate::rootfs::cgroup_files::Layout;
 use crate::rootfs::devices::Devices;
-use crate::rootfs::enter;
 use crate::rootfs::kernel_files::KernelFiles;
 use crate::rootfs::mounting::make_private;
 use crate::rootfs::new_root::NewRoot;
 use crate::rootfs::sources::Sources;
 use crate::rootfs::stage::Stage;
+use crate::rootfs::view::ViewFiles;
+use crate::rootfs::{enter, masks, volumes};
+use crate::sys::loopback;
 
 /// Becomes the first process of `plan`; what comes back is an exit status.
-pub(super) fn run(plan: &Plan, stdio: Stdio, parent: &ChildEnd) -> i32 {
-    let lived = catch_unwind(AssertUnwindSafe(|| steps(plan, stdio, parent)));
-    let error = match lived {
-        Ok(Err(error)) => error,
-        Ok(Ok(never)) => match never {},
-        Err(_panic) => Fault::new("the container", "a bug: the child panicked").at(Step::Clone),
-    };
-    let exit_code = error.exit_code();
-    // When the parent is gone there is nobody left to tell.
-    let _told = parent.send(&Message::Failed(error));
-    exit_code.into()
+pub(super) fn run(plan: &Plan, stdio: Stdio, parent: ChildEnd) -> i32 {
+    command::run(&plan.process, &plan.security, parent, |parent| steps(plan, stdio, parent))
 }
 
 /// Every step from the birth to the command, in order.
-fn steps(plan: &Plan, stdio: Stdio, parent: &ChildEnd) -> Result<Infallible, LaunchError> {
+///
+/// All descriptors that lead out of the container are closed when it returns.
+fn steps(plan: &Plan, stdio: Stdio, parent: &ChildEnd) -> Result<(), LaunchError> {
     let wanted = stdio::install(stdio).at(Step::OpenStdio)?;
-    leave_behind(parent.as_fd()).at(Step::Clone)?;
+    leave_behind(&[parent.as_fd()]).at(Step::Clone)?;
 
     make_private().at(Step::BuildRoot)?;
     let sources = Sources::open(plan).at(Step::OpenSources)?;
-    let stage = Stage::new(None).at(Step::BuildRoot)?;
+    let view = open_view(&plan.view).at(Step::OpenSources)?;
+    let cgroups = Layout::of_host().at(Step::OpenSources)?;
+
+    let stage = Stage::new(plan.resources.memory).at(Step::BuildRoot)?;
     let root = NewRoot::build(&stage, sources.root, plan).at(Step::BuildRoot)?;
-    let _kernel = KernelFiles::mount(&root.inside).at(Step::MountKernelFiles)?;
+    let kernel = KernelFiles::mount(&root.inside).at(Step::MountKernelFiles)?;
     let devices = Devices::mount(&root.inside).at(Step::MountKernelFiles)?;
+
+    // Nothing of the above depends on the cgroups, and it takes as long as
+    // joining them, which the parent does meanwhile.
+    parent.wait_for_gate().of("the parent").at(Step::Gate)?;
+    unshare(CloneFlags::CLONE_NEWCGROUP).of("a cgroup namespace").at(Step::Clone)?;
+    cgroups.mount(&kernel).at(Step::MountKernelFiles)?;
+    for (volume, source) in plan.volumes.iter().zip(&sources.volumes) {
+        volumes::mount(&root.inside, volume, source).at(Step::MountVolumes)?;
+    }
+    tell(parent, view.mount(&kernel).at(Step::MountView)?)?;
+    masks::mount(&kernel, &devices, &plan.security).at(Step::Mask)?;
     if let Wanted::Terminal(size) = wanted {
         stdio::make_terminal(&devices, size, parent).at(Step::OpenStdio)?;
     }
-
-    // All that was made so far costs next to nothing; what follows belongs to
-    // the container, and is charged to it.
-    parent.wait_for_gate().of("the parent").at(Step::Gate)?;
-    unshare(CloneFlags::CLONE_NEWCGROUP).of("a cgroup namespace").at(Step::Clone)?;
+    root.inside.directory(&plan.process.cwd).at(Step::BuildRoot)?;
     if plan.root.read_only {
         root.make_read_only().at(Step::BuildRoot)?;
     }
-    sethostname(&plan.hostname).of("the host name").at(Step::SetUp)?;
-    let note = enter::enter(&root.inside).at(Step::EnterRoot)?;
-    tell(parent, root.notes.into_iter().chain(note)).at(Step::Clone)?;
 
-    prctl::set_pdeathsig(Signal::SIGKILL).of("the death signal").at(Step::GiveUpRights)?;
-    parent.send(&Message::Ready).of("the parent").at(Step::Execute)?;
-    command::execute(&plan.process).at(Step::Execute)
+    set_up(plan).at(Step::SetUp)?;
+    tell(parent, enter::enter(&root.inside).at(Step::EnterRoot)?)?;
+    tell(parent, root.notes)
 }
 
-fn tell(parent: &ChildEnd, notes: impl Iterator<Item = Note>) -> Result<(), Fault> {
+/// The files of the view, opened.
+fn open_view(view: &View) -> Result<ViewFiles, Fault> {
+    match view {
+        View::Mounted(mount_point) => ViewFiles::open(mount_point),
+        View::Host => Ok(ViewFiles::none()),
+    }
+}
+
+/// What the new namespaces begin with.
+fn set_up(plan: &Plan) -> Result<(), Fault> {
+    sethostname(&plan.hostname).of("the host name")?;
+    match plan.network {
+        Network::None => loopback::bring_up().of("loopback up"),
+        Network::Host => Ok(()),
+    }
+}
+
+fn tell(parent: &ChildEnd, notes: impl IntoIterator<Item = Note>) -> Result<(), LaunchError> {
     for note in notes {
-        parent.send(&Message::Note(note)).of("the parent")?;
+        parent.send(&Message::Note(note)).of("the parent").at(Step::Clone)?;
     }
     Ok(())
 }

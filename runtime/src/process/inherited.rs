@@ -15,9 +15,9 @@ use crate::sys::signals;
 /// The process cannot be traced, nor its descriptors or its executable reached
 /// through `/proc`, until it executes the command: it is still our program, in
 /// the sight of the container's processes (CVE-2016-9962, CVE-2019-5736).
-pub(super) fn leave_behind(kept: BorrowedFd<'_>) -> Result<(), Fault> {
+pub(super) fn leave_behind(kept: &[BorrowedFd<'_>]) -> Result<(), Fault> {
     prctl::set_dumpable(false).of("the dumpable flag")?;
-    close_all_but(&[kept]).of("inherited descriptors")?;
+    close_all_but(kept).of("inherited descriptors")?;
     setsid().of("a session")?;
     signals::reset().of("signals")?;
     // Every mode given to the kernel from here on is meant as it is.

@@ -1,13 +1,17 @@
-//! Starting a container's first process: the parent's part.
+//! Starting a process and hearing it out until its command runs: the parent's
+//! part, the same for a container's first process and for later ones.
+
+use std::os::fd::OwnedFd;
 
 use nix::sched::CloneFlags;
+use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitStatus, waitpid};
 
-use super::clock::NewClocks;
-use super::talk::{self, Message, ParentEnd};
-use super::{Gate, Launched, Stdio, first};
-use crate::plan::{Clock, Network, Plan};
+use super::next_child::NextChild;
+use super::talk::{self, ChildEnd, Message, ParentEnd};
+use super::{Gate, Launched, Stdio, Target, first, later};
+use crate::plan::{Network, Plan, Process};
 use crate::report::{AtStep, Fault, LaunchError, Note, Object, Step};
 use crate::sys::clone::{Child, clone_into};
 
@@ -20,27 +24,32 @@ use crate::sys::clone::{Child, clone_into};
 ///
 /// [`LaunchError`], and then no process is left behind.
 pub fn launch(plan: &Plan, stdio: Stdio, gate: Gate<'_>) -> Result<Launched, LaunchError> {
-    let (ours, theirs) = talk::pair().of("a socket pair").at(Step::Clone)?;
-    let (clocks, note) = match plan.clock {
-        Clock::Host => (None, None),
-        Clock::Container => match NewClocks::for_next_child().at(Step::Clone)? {
-            Ok(clocks) => (Some(clocks), None),
-            Err(note) => (None, Some(note)),
-        },
-    };
-    // Moved, so that the parent is left without its copy of the child's end, and
-    // sees it closed.
-    let child = clone_into(namespaces(plan), move || first::run(plan, stdio, &theirs));
-    let put_back = clocks.map_or(Ok(()), NewClocks::put_back);
-    let child = child.of("a process in new namespaces").at(Step::Clone)?;
-    let notes = note.into_iter().collect();
-    let started = put_back.at(Step::Clone).and_then(|()| attend(&child, &ours, notes, gate));
-    started.map_err(|error| end(&child, error)).map(|(terminal, notes)| Launched {
-        pid: child.pid,
-        pidfd: child.pidfd,
-        terminal,
-        notes,
-    })
+    let next = NextChild::with(plan.clock).at(Step::Clone)?;
+    start(next, namespaces(plan), gate, |parent| first::run(plan, stdio, parent))
+}
+
+/// Starts `process` in the namespaces, root and security of the running
+/// container that `plan` describes.
+///
+/// Returns when its command has been executed. The process is killed when the
+/// caller ends.
+///
+/// # Errors
+///
+/// [`LaunchError`], and then no process is left behind.
+pub fn enter(
+    target: &Target,
+    plan: &Plan,
+    process: &Process,
+    stdio: Stdio,
+    gate: Gate<'_>,
+) -> Result<Launched, LaunchError> {
+    // The child is in the sight of the container's processes from its birth, and
+    // may not be traced by them (CVE-2016-9962): it inherits this.
+    prctl::set_dumpable(false).of("the dumpable flag").at(Step::Clone)?;
+    let next = NextChild::inside(target).at(Step::EnterNamespaces)?;
+    let child = |parent| later::run(target, plan, process, stdio, parent);
+    start(next, CloneFlags::empty(), gate, child)
 }
 
 /// The namespaces that the child is born into. Its cgroup namespace it makes
@@ -56,16 +65,40 @@ fn namespaces(plan: &Plan) -> CloneFlags {
     }
 }
 
-type Started = (Option<std::os::fd::OwnedFd>, Vec<Note>);
+/// Clones, and sees the child through to its command.
+fn start(
+    mut next: NextChild,
+    namespaces: CloneFlags,
+    gate: Gate<'_>,
+    child: impl FnOnce(ChildEnd) -> i32,
+) -> Result<Launched, LaunchError> {
+    let (ours, theirs) = talk::pair().of("a socket pair").at(Step::Clone)?;
+    let mut notes = Vec::from_iter(next.note.take());
+    // Moved, so that the parent is left without its copy of the child's end and
+    // sees it closed.
+    let child = clone_into(namespaces, move || child(theirs));
+    let put_back = next.put_back().at(Step::Clone);
+    let child = child.of("a process in new namespaces").at(Step::Clone)?;
+    match put_back.and_then(|()| attend(&child, &ours, &mut notes, gate)) {
+        Ok(terminal) => Ok(Launched { pid: child.pid, pidfd: child.pidfd, terminal, notes }),
+        Err(error) => {
+            end(&child);
+            Err(error)
+        }
+    }
+}
 
-/// Puts the child into its cgroups and hears it out until its command runs.
-pub(super) fn attend(
+/// Puts the child into its cgroups and hears it out until its command runs;
+/// returns the host's end of its terminal.
+fn attend(
     child: &Child,
     ours: &ParentEnd,
-    mut notes: Vec<Note>,
+    notes: &mut Vec<Note>,
     gate: Gate<'_>,
-) -> Result<Started, LaunchError> {
-    gate(child.pid).map_err(|error| Fault::new(child.pid, error)).at(Step::Gate)?;
+) -> Result<Option<OwnedFd>, LaunchError> {
+    gate(child.pid)
+        .map_err(|error| Fault::new(format!("process {}", child.pid), error))
+        .at(Step::Gate)?;
     // A child that is gone has said why, or is found dead below.
     let _gone = ours.open_gate();
     let mut terminal = None;
@@ -78,7 +111,7 @@ pub(super) fn attend(
             Message::Failed(error) => return Err(error),
         }
     }
-    if ready { Ok((terminal, notes)) } else { Err(died(child).at(Step::Clone)) }
+    if ready { Ok(terminal) } else { Err(died(child).at(Step::Clone)) }
 }
 
 /// Why a child that said nothing is dead.
@@ -95,9 +128,8 @@ fn died(child: &Child) -> Fault {
 }
 
 /// Ends a child that did not get as far as its command.
-pub(super) fn end(child: &Child, error: LaunchError) -> LaunchError {
+fn end(child: &Child) {
     // Both fail when `died` has already waited for it, which is as well.
     let _ended = kill(child.pid, Signal::SIGKILL);
     let _waited_for = waitpid(child.pid, None);
-    error
 }

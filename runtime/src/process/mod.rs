@@ -13,11 +13,14 @@
 //! there), waiting for the process, moving bytes of its terminal. Those are
 //! `container/`, `cgroup/` and `console/`.
 
-mod clock;
 mod command;
 mod first;
 mod inherited;
+mod init;
+mod later;
 mod launch;
+mod next_child;
+mod rights;
 mod stdio;
 mod talk;
 
@@ -26,11 +29,8 @@ use std::os::fd::OwnedFd;
 use nix::pty::Winsize;
 use nix::unistd::Pid;
 
-use crate::plan::{Plan, Process};
-use crate::report::{Fault, Step};
-
 pub use crate::report::{LaunchError, Note};
-pub use launch::launch;
+pub use launch::{enter, launch};
 
 /// What the process has as standard input, output and error.
 #[derive(Debug)]
@@ -74,19 +74,3 @@ pub struct Target {
 /// Called once, in the calling process. An error ends the new process, and is
 /// the reason that [`launch`] or [`enter`] gives.
 pub type Gate<'a> = &'a mut dyn FnMut(Pid) -> Result<(), Box<dyn std::error::Error + Send + Sync>>;
-
-/// Starts `process` in the namespaces, root and security of a running container.
-///
-/// # Errors
-///
-/// [`LaunchError`], and then no process is left behind.
-pub fn enter(
-    target: &Target,
-    plan: &Plan,
-    process: &Process,
-    stdio: Stdio,
-    gate: Gate<'_>,
-) -> Result<Launched, LaunchError> {
-    let _ = (target, process, stdio, gate);
-    Err(Fault::new(&plan.id, "this build cannot enter containers yet").at(Step::EnterNamespaces))
-}

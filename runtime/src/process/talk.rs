@@ -59,9 +59,9 @@ impl ParentEnd {
         let mut text = vec![0; LONGEST_MESSAGE];
         let (length, fd) = loop {
             match fd_passing::receive(self.0.as_fd(), &mut text) {
-                Err(Errno::EINTR) => {}
-                // The child was killed with our gate byte still unread.
-                Err(Errno::ECONNRESET) => return Ok(None),
+                // The child ended with our gate byte unread: that is said first,
+                // and what it had to say comes after.
+                Err(Errno::EINTR | Errno::ECONNRESET) => {}
                 received => break received?,
             }
         };

@@ -7,7 +7,7 @@ use nix::sys::stat::{Mode, SFlag, makedev, mknodat};
 use nix::unistd::symlinkat;
 
 use super::inside::Inside;
-use super::kernel_files::mount_at;
+use super::kernel_files::{HARMLESS, mount_at};
 use super::mounting::Filesystem;
 use crate::report::{Fault, Object};
 use crate::sys::mount_api::Attributes;
@@ -68,9 +68,8 @@ impl Devices {
         for (name, target) in LINKS {
             symlinkat(Path::new(target), &dev, name).of(format!("/dev/{name}"))?;
         }
-        let harmless = Attributes::NO_SUID | Attributes::NO_DEV | Attributes::NO_EXEC;
-        mount_at(&dev, "shm", &tmpfs("1777", SHM_SIZE), harmless)?;
-        mount_at(&dev, "mqueue", &Filesystem::plain("mqueue"), harmless)?;
+        mount_at(&dev, "shm", &tmpfs("1777", SHM_SIZE), HARMLESS)?;
+        mount_at(&dev, "mqueue", &Filesystem::plain("mqueue"), HARMLESS)?;
         let devpts = Filesystem::plain("devpts")
             .with_flag("newinstance")
             .with("ptmxmode", "0666")

@@ -12,7 +12,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2};
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2, readlinkat};
 use nix::sys::stat::{Mode, fstat, mkdirat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
@@ -23,6 +23,9 @@ const DIRECTORY_MODE: Mode = Mode::from_bits_truncate(0o755);
 
 /// Files that are made for mount points, and those of `/etc`.
 const FILE_MODE: Mode = Mode::from_bits_truncate(0o644);
+
+/// Links that lead to links are followed this far, when directories are made.
+const MOST_LINKS: u8 = 8;
 
 /// A directory that is, or will be, somebody's `/`.
 #[derive(Debug)]
@@ -47,6 +50,12 @@ impl Inside {
         self.resolve(path, flags, resolve)
     }
 
+    /// Opens `path` as a place only, where no part of it is a symbolic link.
+    pub(crate) fn plain_place(&self, path: &Path) -> nix::Result<OwnedFd> {
+        let resolve = ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS;
+        self.resolve(path, OFlag::O_PATH, resolve)
+    }
+
     /// The directory `path`, which may not be or lie behind a symbolic link;
     /// made when it is missing.
     ///
@@ -66,8 +75,13 @@ impl Inside {
         }
     }
 
-    /// The directory `path`; made, with its parents, when it is missing.
+    /// The directory `path`; made, with its parents, when it is missing. What a
+    /// link leads to is made where it leads, inside.
     pub(crate) fn directory(&self, path: &Path) -> Result<OwnedFd, Fault> {
+        self.directory_behind(path, MOST_LINKS)
+    }
+
+    fn directory_behind(&self, path: &Path, links_left: u8) -> Result<OwnedFd, Fault> {
         let directory = OFlag::O_PATH | OFlag::O_DIRECTORY;
         match self.open(path, directory) {
             Err(Errno::ENOENT) => {}
@@ -75,8 +89,17 @@ impl Inside {
         }
         let (parent, name) = self.parent(path)?;
         match mkdirat(&parent, name, DIRECTORY_MODE) {
-            Ok(()) | Err(Errno::EEXIST) => {}
-            Err(errno) => return Err(errno).of(path.display()),
+            Err(Errno::EEXIST) if links_left > 0 => {
+                // A link to what does not exist; or somebody was faster.
+                match readlinkat(&parent, name) {
+                    Ok(target) => {
+                        let target = path.parent().unwrap_or(path).join(target);
+                        return self.directory_behind(&target, links_left - 1);
+                    }
+                    Err(_not_a_link) => {}
+                }
+            }
+            made => made.of(path.display())?,
         }
         self.open(path, directory).of(path.display())
     }
@@ -172,11 +195,21 @@ mod tests {
         let top = tempfile::tempdir().unwrap();
         symlink("/etc", top.path().join("absolute")).unwrap();
         symlink("../../../../etc", top.path().join("climbing")).unwrap();
+        symlink("/absolute", top.path().join("twice")).unwrap();
         let root = inside(top.path());
-        for link in ["/absolute/made", "/climbing/made"] {
+        for link in ["/absolute/made", "/climbing/made", "/twice/made"] {
             let place = root.directory(Path::new(link)).unwrap();
             assert_eq!(path_of(&place), top.path().join("etc/made"), "through {link}");
         }
+    }
+
+    #[test]
+    fn links_in_a_circle_end() {
+        let top = tempfile::tempdir().unwrap();
+        symlink("b", top.path().join("a")).unwrap();
+        symlink("a", top.path().join("b")).unwrap();
+        let error = inside(top.path()).directory(Path::new("/a/x")).unwrap_err();
+        assert_eq!(error.reason(), "too many symbolic links encountered");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What the kernel provides in every container: `/proc`, `/sys`, `/dev/mqueue`.
+//! What the kernel provides in every container: `/proc` and `/sys`.
 //!
 //! The mounts made here are kept as descriptors: later steps find the kernel's
 //! files through them, and not by a path that an image or a volume may have
@@ -7,28 +7,48 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
+use nix::errno::Errno;
+
 use super::inside::Inside;
 use super::mounting::{Filesystem, attach};
 use crate::report::Fault;
 use crate::sys::mount_api::Attributes;
 
+/// Nothing that is mounted with these can be executed or opened as a device.
+pub(crate) const HARMLESS: Attributes =
+    Attributes::NO_SUID.union(Attributes::NO_DEV).union(Attributes::NO_EXEC);
+
 /// The kernel's own files in a container, as mounts that we made.
 #[derive(Debug)]
 pub(crate) struct KernelFiles {
     /// `/proc`, of the container's pid namespace.
-    pub(crate) proc: Inside,
+    proc: Inside,
     /// `/sys`, of its network namespace; read-only.
-    pub(crate) sys: Inside,
+    sys: Inside,
 }
 
 impl KernelFiles {
     /// Mounts both, and makes their mount points where they are missing.
     pub(crate) fn mount(root: &Inside) -> Result<Self, Fault> {
-        let harmless = Attributes::NO_SUID | Attributes::NO_DEV | Attributes::NO_EXEC;
-        let proc = mount_at(root, "/proc", &Filesystem::plain("proc"), harmless)?;
-        let sysfs = Filesystem::plain("sysfs");
-        let sys = mount_at(root, "/sys", &sysfs, harmless | Attributes::READ_ONLY)?;
+        let proc = mount_at(root, "/proc", &Filesystem::plain("proc"), HARMLESS)?;
+        let read_only = HARMLESS | Attributes::READ_ONLY;
+        let sys = mount_at(root, "/sys", &Filesystem::plain("sysfs"), read_only)?;
         Ok(Self { proc: Inside::new(proc), sys: Inside::new(sys) })
+    }
+
+    /// The file `path`, below `/proc` or `/sys`, as a place only. No symbolic
+    /// link is followed, and what is mounted there is what we have mounted.
+    ///
+    /// # Errors
+    ///
+    /// * `ENOENT`: this kernel has no such file.
+    /// * `EINVAL`: the path is not below `/proc` or `/sys`.
+    pub(crate) fn place(&self, path: &Path) -> nix::Result<OwnedFd> {
+        if let Ok(path) = path.strip_prefix("/proc") {
+            return self.proc.plain_place(path);
+        }
+        let path = path.strip_prefix("/sys").map_err(|_elsewhere| Errno::EINVAL)?;
+        self.sys.plain_place(path)
     }
 }
 

@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
+use nix::sys::statvfs::fstatvfs;
 
 use crate::report::{Fault, Object};
 use crate::sys::mount_api::{self, Attributes, Depth, FilesystemContext};
@@ -85,7 +86,10 @@ fn remount(attached: BorrowedFd<'_>, attributes: Attributes) -> nix::Result<()> 
     use std::os::fd::AsRawFd;
 
     let path = format!("/proc/self/fd/{}", attached.as_raw_fd());
-    let flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | old_flags(attributes);
+    // What is not said again would be taken away.
+    // ST_RDONLY, ST_NOSUID, ST_NODEV and ST_NOEXEC have the same bits.
+    let kept = Attributes::from_bits_truncate(fstatvfs(attached)?.flags().bits());
+    let flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | old_flags(attributes | kept);
     mount(None::<&str>, path.as_str(), None::<&str>, flags, None::<&str>)
 }
 

@@ -24,13 +24,15 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Mounts an empty one, for files of `size` bytes together (by the kernel's
-    /// own rule, half of the machine's memory, when that is `None`), and makes
-    /// it the working directory: paths of layers are relative to it.
-    pub(crate) fn new(size: Option<u64>) -> Result<Self, Fault> {
+    /// Mounts an empty one and makes it the working directory: paths of layers
+    /// are relative to it.
+    ///
+    /// Its files may take half of `memory`, as the kernel gives a tmpfs half of
+    /// the machine's: what `df` says in the container is about the container.
+    pub(crate) fn new(memory: Option<u64>) -> Result<Self, Fault> {
         let mut tmpfs = Filesystem::plain("tmpfs").with("mode", "0755");
-        if let Some(size) = size {
-            tmpfs = tmpfs.with("size", size.to_string());
+        if let Some(memory) = memory {
+            tmpfs = tmpfs.with("size", (memory / 2).to_string());
         }
         let mount = tmpfs.mount(Attributes::NO_DEV)?;
         let host = open("/", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).of("/")?;

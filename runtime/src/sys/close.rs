@@ -4,11 +4,14 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use nix::errno::Errno;
 
+/// 0, 1 and 2 are standard input, output and error.
+const FIRST_NOT_STANDARD: u32 = 3;
+
 /// Closes every descriptor of this process but the three standard ones and
 /// `kept`; `close_range(2)`, Linux 5.9.
 ///
-/// For a process that was just forked and never goes back to the code that owns
-/// the others: to that code, its copy in the parent, nothing happens.
+/// For a new child, which never goes back to the code that owns the others: to
+/// that code, its copy in the parent, nothing happens.
 ///
 /// # Errors
 ///
@@ -16,7 +19,7 @@ use nix::errno::Errno;
 pub(crate) fn close_all_but(kept: &[BorrowedFd<'_>]) -> nix::Result<()> {
     let mut kept: Vec<u32> = kept.iter().map(|fd| fd.as_raw_fd().unsigned_abs()).collect();
     kept.sort_unstable();
-    let mut first: u32 = 3;
+    let mut first = FIRST_NOT_STANDARD;
     for fd in kept {
         if fd > first {
             close_from_to(first, fd - 1)?;

@@ -8,8 +8,11 @@
 
 pub(crate) mod clone;
 pub(crate) mod close;
+pub(crate) mod command_line;
 pub(crate) mod fd_passing;
 pub mod fork;
+pub(crate) mod keyring;
+pub(crate) mod loopback;
 pub(crate) mod mount_api;
 pub mod pidfd;
 mod returned;

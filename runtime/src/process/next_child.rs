@@ -1,0 +1,126 @@
+//! Namespaces that only a child can be born into: time and pid.
+//!
+//! A process can name them for its children and stays where it is. So the parent
+//! does that for its next child, and takes its own back when the child is there:
+//! what it starts later is in none of them.
+//!
+//! Source of truth: `time_namespaces(7)`, `pid_namespaces(7)`,
+//! `kernel/time/namespace.c`.
+
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::stat::Mode;
+use nix::time::{ClockId, clock_gettime};
+
+use super::Target;
+use crate::plan::Clock;
+use crate::report::{Fault, Note, Object};
+
+const OFFSETS: &str = "/proc/self/timens_offsets";
+
+/// What the next child is born into, until it is [put back](Self::put_back).
+#[derive(Debug, Default)]
+pub(super) struct NextChild {
+    /// The caller's own namespaces, and of which kind they are.
+    own: Vec<(OwnedFd, CloneFlags)>,
+    /// What could not be had.
+    pub(super) note: Option<Note>,
+}
+
+impl NextChild {
+    /// With a time namespace of its own, in which boot time and monotonic time
+    /// are 0 now, if `clock` asks for it and the kernel has such.
+    pub(super) fn with(clock: Clock) -> Result<Self, Fault> {
+        let mut next = Self::default();
+        if clock == Clock::Host {
+            return Ok(next);
+        }
+        let Some(own) = own("time")? else {
+            next.note = Some(not_in_this_kernel());
+            return Ok(next);
+        };
+        unshare(new_time()).of("a time namespace")?;
+        next.own.push((own, new_time()));
+        fs::write(OFFSETS, offsets_now().of("the clocks")?).of(OFFSETS)?;
+        Ok(next)
+    }
+
+    /// In the pid and time namespaces of the container `target`.
+    pub(super) fn inside(target: &Target) -> Result<Self, Fault> {
+        let mut next = Self::default();
+        for (name, kind) in [("pid", CloneFlags::CLONE_NEWPID), ("time", new_time())] {
+            if let Some(own) = own(name)? {
+                setns(&target.init, kind).of(format!("the container's {name} namespace"))?;
+                next.own.push((own, kind));
+            }
+        }
+        Ok(next)
+    }
+
+    /// Takes the caller's own back for children to come.
+    pub(super) fn put_back(self) -> Result<(), Fault> {
+        for (own, kind) in self.own {
+            setns(own, kind).of("the host's namespaces")?;
+        }
+        Ok(())
+    }
+}
+
+/// The caller's own namespace; `None` when this kernel has no such kind.
+fn own(name: &str) -> Result<Option<OwnedFd>, Fault> {
+    let path = format!("/proc/self/ns/{name}");
+    match open(path.as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()) {
+        Err(Errno::ENOENT) => Ok(None),
+        opened => opened.of(path).map(Some),
+    }
+}
+
+fn not_in_this_kernel() -> Note {
+    Note::Fallback(
+        "this kernel has no time namespaces: uptime and start times in the container count from \
+         the host's boot"
+            .to_owned(),
+    )
+}
+
+/// `CLONE_NEWTIME`, which nix does not name.
+fn new_time() -> CloneFlags {
+    CloneFlags::from_bits_retain(libc::CLONE_NEWTIME)
+}
+
+fn offsets_now() -> nix::Result<String> {
+    let monotonic = Duration::from(clock_gettime(ClockId::CLOCK_MONOTONIC)?);
+    let boottime = Duration::from(clock_gettime(ClockId::CLOCK_BOOTTIME)?);
+    Ok(offsets(monotonic, boottime))
+}
+
+/// The text for `timens_offsets` that makes both clocks read 0 when they read
+/// `monotonic` and `boottime`.
+fn offsets(monotonic: Duration, boottime: Duration) -> String {
+    let (monotonic, boottime) = (negated(monotonic), negated(boottime));
+    format!("monotonic {monotonic}\nboottime {boottime}\n")
+}
+
+/// `-time` as seconds and nanoseconds, where the kernel wants the latter positive.
+fn negated(time: Duration) -> String {
+    match time.subsec_nanos() {
+        0 => format!("-{} 0", time.as_secs()),
+        nanos => format!("-{} {}", time.as_secs().saturating_add(1), 1_000_000_000 - nanos),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offsets_take_both_clocks_to_zero() {
+        let text = offsets(Duration::new(12, 250_000_000), Duration::new(3600, 0));
+        assert_eq!(text, "monotonic -13 750000000\nboottime -3600 0\n");
+    }
+}

@@ -1,0 +1,115 @@
+//! Becoming the user and giving up rights: the last steps before the command.
+
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
+use nix::sys::stat::{Mode, fstat, umask};
+use nix::unistd::{Gid, Uid, fchdir, fchown, getcwd};
+
+use crate::plan::{Process, Seccomp, Security};
+use crate::report::{AtStep, Fault, LaunchError, Object, Step};
+use crate::rootfs::inside::Inside;
+use crate::security::accounts::Account;
+use crate::security::capabilities;
+use crate::security::seccomp::Filter;
+use crate::sys::keyring;
+
+/// The umask that a login gives.
+const UMASK: Mode = Mode::from_bits_truncate(0o022);
+
+/// Takes the working directory, the user and the rights that `process` shall
+/// have, and no others; returns its environment.
+///
+/// To be called when the container's root is this process's.
+pub(super) fn settle(process: &Process, security: &Security) -> Result<Vec<String>, LaunchError> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let root = open("/", flags, Mode::empty()).of("/").at(Step::EnterRoot)?;
+    let root = Inside::new(root);
+    let account = Account::of(&process.user, &root).at(Step::BecomeUser)?;
+    change_directory(&root, &process.cwd).at(Step::BecomeUser)?;
+    drop(root);
+    leave_keys().at(Step::GiveUpRights)?;
+    give_up(security, &account)?;
+    umask(UMASK);
+    Ok(with_home(&process.env, &account))
+}
+
+/// Goes to the working directory, which must be in the container: it may not be
+/// a descriptor that leads out (CVE-2024-21626).
+fn change_directory(root: &Inside, path: &Path) -> Result<(), Fault> {
+    fchdir(root.directory(path)?).of(path.display())?;
+    match getcwd() {
+        // The kernel says "(unreachable)" of what is outside of the root.
+        Ok(cwd) if cwd.starts_with("/") => Ok(()),
+        Ok(_) => Err(Fault::new(path.display(), "it is not in the container")),
+        Err(errno) => Err(errno).of(path.display()),
+    }
+}
+
+/// Leaves the caller's session keyring: keys are not namespaced.
+fn leave_keys() -> Result<(), Fault> {
+    match keyring::join_new() {
+        Ok(()) | Err(Errno::ENOSYS) => Ok(()),
+        Err(errno) => Err(errno).of("the caller's keys"),
+    }
+}
+
+fn give_up(security: &Security, account: &Account) -> Result<(), LaunchError> {
+    let filter = match security.seccomp {
+        Seccomp::Default => Some(Filter::default_filter().at(Step::GiveUpRights)?),
+        Seccomp::Unconfined => None,
+    };
+    capabilities::bound(&security.capabilities).at(Step::GiveUpRights)?;
+    // Without this a filter can be loaded only by who may administer the machine.
+    if !security.no_new_privileges
+        && let Some(filter) = &filter
+    {
+        filter.load().at(Step::GiveUpRights)?;
+    }
+    own_pipes(account).of("standard input, output and error").at(Step::BecomeUser)?;
+    let name = format!("user {}", account.user);
+    account.become_it().of(name).at(Step::BecomeUser)?;
+    capabilities::keep(&security.capabilities).at(Step::GiveUpRights)?;
+    if security.no_new_privileges {
+        prctl::set_no_new_privs().of("new privileges").at(Step::GiveUpRights)?;
+        if let Some(filter) = &filter {
+            filter.load().at(Step::GiveUpRights)?;
+        }
+    }
+    // A change of user takes the death signal away, so it is set after it.
+    prctl::set_pdeathsig(Signal::SIGKILL).of("a life of its own").at(Step::GiveUpRights)
+}
+
+/// Gives pipes among the standard files to the user, so that it
+/// can open `/dev/stdout` again. Files of the host keep their owner.
+fn own_pipes(account: &Account) -> nix::Result<()> {
+    let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
+    own_pipe(&stdin, account.user)?;
+    own_pipe(&stdout, account.user)?;
+    own_pipe(&stderr, account.user)
+}
+
+fn own_pipe(file: &impl std::os::fd::AsFd, user: Uid) -> nix::Result<()> {
+    const UNCHANGED: Option<Gid> = None;
+    let status = match fstat(file) {
+        Err(Errno::EBADF) => return Ok(()),
+        status => status?,
+    };
+    let kind = status.st_mode & libc::S_IFMT;
+    if status.st_uid == user.as_raw() || kind != libc::S_IFIFO {
+        return Ok(());
+    }
+    fchown(file, Some(user), UNCHANGED)
+}
+
+/// `env` with the user's home directory, when it names none.
+fn with_home(env: &[String], account: &Account) -> Vec<String> {
+    let mut env = env.to_vec();
+    if !env.iter().any(|pair| pair.starts_with("HOME=")) {
+        env.push(format!("HOME={}", account.home));
+    }
+    env
+}

@@ -1,0 +1,151 @@
+//! The files that tell a container its size, mounted over the kernel's.
+//!
+//! The daemon's tree is the contract: whatever it has below `proc/` and `sys/`
+//! is mounted on the file of the same name. Both ends are descriptors: the
+//! daemon's file is opened before anything of the container exists, and the
+//! kernel's is found in the procfs and sysfs that we mounted ourselves, so an
+//! image or a volume cannot redirect either (CVE-2019-16884, CVE-2025-52881).
+//!
+//! What this module does not do: start the daemon, or hide what the view shows
+//! and a mask forbids; masks are mounted after it, over it.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use nix::dir::{Dir, Type};
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag};
+use nix::sys::stat::{Mode, fstatat};
+
+use super::kernel_files::KernelFiles;
+use super::mounting::{attach, restrict};
+use crate::report::{Fault, Note, Object};
+use crate::sys::mount_api::{Attributes, Depth, copy_mount};
+
+/// The directories of the daemon's tree, named like those they are mounted in.
+const TREES: [&str; 2] = ["proc", "sys"];
+
+/// The files of the daemon's tree, as detached mounts.
+#[derive(Debug)]
+pub(crate) struct ViewFiles(Vec<ViewFile>);
+
+#[derive(Debug)]
+struct ViewFile {
+    /// Where it goes: `/proc/meminfo`.
+    path: PathBuf,
+    mount: OwnedFd,
+}
+
+impl ViewFiles {
+    /// Opens every file that the daemon mounted at `mount_point` serves.
+    pub(crate) fn open(mount_point: &Path) -> Result<Self, Fault> {
+        let mut files = Vec::new();
+        for tree in TREES {
+            let source = mount_point.join(tree);
+            let directory = Dir::open(&source, directory_flags(), Mode::empty())
+                .map_err(|errno| unserved(&source, errno))?;
+            collect(directory, &Path::new("/").join(tree), &mut files)
+                .map_err(|errno| unserved(&source, errno))?;
+        }
+        Ok(Self(files))
+    }
+
+    /// None at all: `--no-view`.
+    pub(crate) fn none() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Mounts them over the files of `kernel`, and tells which the kernel does
+    /// not have.
+    pub(crate) fn mount(self, kernel: &KernelFiles) -> Result<Vec<Note>, Fault> {
+        let mut notes = Vec::new();
+        for ViewFile { path, mount } in self.0 {
+            match kernel.place(&path) {
+                Err(Errno::ENOENT) => {
+                    let text = format!("{} is not in this kernel, so not mounted", path.display());
+                    notes.push(Note::LeftOut(text));
+                }
+                place => cover(&mount, place.of(path.display())?.as_fd(), &path)?,
+            }
+        }
+        Ok(notes)
+    }
+}
+
+fn cover(mount: &OwnedFd, place: BorrowedFd<'_>, path: &Path) -> Result<(), Fault> {
+    attach(mount, place, &path.to_string_lossy())?;
+    let attributes =
+        Attributes::READ_ONLY | Attributes::NO_SUID | Attributes::NO_DEV | Attributes::NO_EXEC;
+    restrict(mount.as_fd(), attributes, Depth::One).of(path.display())
+}
+
+fn directory_flags() -> OFlag {
+    OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC
+}
+
+/// Adds the files in and below `directory`, which is to be seen at `path`.
+fn collect(mut directory: Dir, path: &Path, files: &mut Vec<ViewFile>) -> nix::Result<()> {
+    let entries = directory.iter().collect::<nix::Result<Vec<_>>>()?;
+    for entry in entries {
+        let name = entry.file_name();
+        if name == c"." || name == c".." {
+            continue;
+        }
+        let path = path.join(Path::new(&*name.to_string_lossy()));
+        let kind = match entry.file_type() {
+            Some(kind) => kind,
+            None => kind(&directory, name)?,
+        };
+        match kind {
+            Type::Directory => {
+                let inner = Dir::openat(&directory, name, directory_flags(), Mode::empty())?;
+                collect(inner, &path, files)?;
+            }
+            Type::File => {
+                let mount = copy_mount(directory.as_fd(), name, Depth::One)?;
+                files.push(ViewFile { path, mount });
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The kind of an entry that the directory itself does not tell.
+fn kind(directory: &Dir, name: &std::ffi::CStr) -> nix::Result<Type> {
+    let status = fstatat(directory, name, AtFlags::AT_SYMLINK_NOFOLLOW)?;
+    Ok(match status.st_mode & libc::S_IFMT {
+        libc::S_IFDIR => Type::Directory,
+        libc::S_IFREG => Type::File,
+        _ => Type::Symlink,
+    })
+}
+
+/// Why there are no files: most likely no daemon.
+fn unserved(source: &Path, errno: Errno) -> Fault {
+    let reason = match errno {
+        Errno::ENOENT => "no portholefs is mounted there".to_owned(),
+        Errno::ENOTCONN => "the portholefs that was mounted there is dead".to_owned(),
+        errno => errno.desc().to_lowercase(),
+    };
+    let mount_point = source.parent().unwrap_or(source).display();
+    Fault::new(source.display(), reason)
+        .with_hint(format!("portholefs serve {mount_point}, or porthole run --no-view"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Step;
+
+    #[test]
+    fn a_missing_daemon_is_named_with_its_cure() {
+        let nowhere = tempfile::tempdir().unwrap();
+        let error = ViewFiles::open(nowhere.path()).unwrap_err().at(Step::OpenSources);
+        let mount_point = nowhere.path().display();
+        let text = format!("cannot open {mount_point}/proc: no portholefs is mounted there");
+        assert_eq!(error.to_string(), text);
+        let hint = format!("portholefs serve {mount_point}, or porthole run --no-view");
+        assert_eq!(error.hint(), Some(hint.as_str()));
+    }
+}

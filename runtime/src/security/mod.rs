@@ -1,0 +1,10 @@
+//! What the processes of a container may do: who they are ([`accounts`]), their
+//! capabilities ([`capabilities`]), their system calls ([`seccomp`]).
+//!
+//! What this module does not do: decide any of it (`plan/security.rs`), hide
+//! files (`rootfs/masks.rs`).
+
+pub(crate) mod accounts;
+pub(crate) mod capabilities;
+pub(crate) mod seccomp;
+mod seccomp_table;
