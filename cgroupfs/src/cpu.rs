@@ -69,9 +69,19 @@ pub struct CpusetFiles(Vec<InterfaceFile>);
 impl CpusetFiles {
     /// The files of `group`; they are opened when they are first read.
     pub fn new(group: &Group) -> Self {
+        Self::named(group, ["cpuset.effective_cpus", "cpuset.cpus.effective"])
+    }
+
+    /// Likewise, but about the memory nodes that the group may use.
+    pub fn memory_nodes(group: &Group) -> Self {
+        Self::named(group, ["cpuset.effective_mems", "cpuset.mems.effective"])
+    }
+
+    /// The files by their names on v1 and on v2.
+    fn named(group: &Group, [v1, v2]: [&str; 2]) -> Self {
         let name = match group.version() {
-            Version::V1 => "cpuset.effective_cpus",
-            Version::V2 => "cpuset.cpus.effective",
+            Version::V1 => v1,
+            Version::V2 => v2,
         };
         let mut dirs = group.levels();
         dirs.push(group.root_dir().to_owned());

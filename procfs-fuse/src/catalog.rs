@@ -15,7 +15,8 @@ use crate::{render, view};
 /// One file of the catalogue.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry {
-    /// Path below the mount point and below `/`: `"proc/meminfo"`.
+    /// Path below the mount point and below `/`: `"proc/meminfo"`. A `*` stands
+    /// for a number, one file for each that the host has there.
     pub path: &'static str,
     /// Permission bits of the kernel's own file.
     pub mode: u16,
@@ -51,9 +52,17 @@ pub static CATALOG: &[Entry] = &[
     public("sys/devices/system/cpu/offline", Needs::CPU_LIMITS, offline_cpus),
     public("sys/devices/system/cpu/online", Needs::CPU_LIMITS, cpus),
     public("sys/devices/system/cpu/present", Needs::CPU_LIMITS, cpus),
+    public("sys/devices/system/node/has_cpu", NODES, nodes_with_cpus),
+    public("sys/devices/system/node/has_memory", NODES, nodes_with_memory),
+    public("sys/devices/system/node/has_normal_memory", NODES, nodes_with_memory),
+    public("sys/devices/system/node/node*/cpulist", Needs::CPU_LIMITS, renumbered_cpus),
+    public("sys/devices/system/node/node*/cpumap", Needs::CPU_LIMITS, renumbered_mask),
+    public("sys/devices/system/node/node*/meminfo", MEMORY_USE.union(NODES), node_meminfo),
+    public("sys/devices/system/node/online", NODES, nodes_online),
 ];
 
 const MEMORY_USE: Needs = Needs::MEMORY.union(Needs::MEMORY_STAT);
+const NODES: Needs = Needs::NODES.union(Needs::CPU_LIMITS);
 const CPU_TIME: Needs = Needs::CPU_LIMITS.union(Needs::CPU_USAGE);
 
 /// A file that everybody may read and nobody may write.
@@ -168,4 +177,29 @@ fn offline_cpus(sample: &Sample, _history: &mut History, out: &mut String) {
 
 fn cpus(sample: &Sample, _history: &mut History, out: &mut String) {
     render::cpu_list::cpu_list(&view::cpu::visible(sample).ids(), out);
+}
+
+fn renumbered_mask(sample: &Sample, _history: &mut History, out: &mut String) {
+    let visible = view::cpu::visible(sample);
+    match view::cpu_lists::renumbered_mask(&sample.host_text, &visible) {
+        Some(mask) => render::cpu_mask::cpu_mask(&mask.cpus, mask.digits, out),
+        None => out.push_str(&sample.host_text),
+    }
+}
+
+fn nodes_with_cpus(sample: &Sample, _history: &mut History, out: &mut String) {
+    render::cpu_list::cpu_list(&view::nodes::with_cpus(sample), out);
+}
+
+fn nodes_with_memory(sample: &Sample, _history: &mut History, out: &mut String) {
+    render::cpu_list::cpu_list(&view::nodes::with_memory(sample), out);
+}
+
+fn nodes_online(sample: &Sample, _history: &mut History, out: &mut String) {
+    render::cpu_list::cpu_list(&view::nodes::online(sample), out);
+}
+
+fn node_meminfo(sample: &Sample, _history: &mut History, out: &mut String) {
+    let Some(memory) = &sample.container.memory else { return out.push_str(&sample.host_text) };
+    render::meminfo::node_meminfo(&view::nodes::meminfo(sample, memory), out);
 }

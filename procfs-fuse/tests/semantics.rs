@@ -148,12 +148,18 @@ fn sample(host_text: &str, number: u64) -> Sample {
                 swap_free: bytes * 2,
                 ..meminfo::parse(host_text)
             },
+            nodes: vec![],
             page_size: 4096,
             ticks_per_second: 100,
         },
         container: Container {
             memory: Some(Memory { levels: vec![level], stat: Some(every_field(bytes / 2)) }),
-            cpu: Some(Cpu { bandwidth: vec![], cpuset: None, usage: Some(usage) }),
+            cpu: Some(Cpu {
+                bandwidth: vec![],
+                cpuset: None,
+                memory_nodes: None,
+                usage: Some(usage),
+            }),
             tasks: Some(Tasks { running: number, blocked: number, total: number, last_pid: 1 }),
             load: Some(Load { averages: [number; 3] }),
             io: Some(io),

@@ -28,7 +28,7 @@ use cgroupfs::format::FormatError;
 use cgroupfs::layout::PlaceError;
 
 use crate::caller::TaskError;
-use crate::catalog::{CATALOG, Entry};
+use crate::catalog::Entry;
 use crate::config::Settings;
 use crate::serve::{self, Server};
 
@@ -58,7 +58,7 @@ pub enum CaptureError {
         text: String,
     },
     /// The file is not served.
-    #[error("{path} is not in the catalogue")]
+    #[error("{path} is not served, or not in this capture")]
     NotServed {
         /// The path asked for.
         path: String,
@@ -101,7 +101,7 @@ impl CaptureError {
 ///
 /// [`CaptureError`] when `dir` is no capture, or has no such file.
 pub fn render(dir: &Path, path: &str) -> Result<String, CaptureError> {
-    let entry = entry(path)?;
+    let entry = entry(dir, path)?;
     let reader = reader(dir)?;
     let settings = Settings { root: dir.join(HOST), ..Settings::default() };
     let server = Server::new(settings)?;
@@ -115,13 +115,13 @@ pub fn render(dir: &Path, path: &str) -> Result<String, CaptureError> {
 
 /// The paths that the capture in `dir` can render, in the catalogue's order.
 pub fn files(dir: &Path) -> Vec<&'static str> {
-    serve::entries(&dir.join(HOST)).map(|entry| entry.path).collect()
+    serve::entries(&dir.join(HOST)).into_iter().map(|entry| entry.path).collect()
 }
 
-fn entry(path: &str) -> Result<&'static Entry, CaptureError> {
+fn entry(dir: &Path, path: &str) -> Result<&'static Entry, CaptureError> {
     let wanted = path.trim_start_matches('/');
-    CATALOG
-        .iter()
+    serve::entries(&dir.join(HOST))
+        .into_iter()
         .find(|entry| entry.path == wanted)
         .ok_or_else(|| CaptureError::NotServed { path: path.to_owned() })
 }
@@ -140,6 +140,8 @@ mod tests {
     #[test]
     fn only_a_capture_is_rendered() {
         let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("host/proc")).unwrap();
+        fs::write(dir.path().join("host/proc/meminfo"), "").unwrap();
         let error = render(dir.path(), "proc/meminfo").unwrap_err();
         assert_eq!(error.to_string(), format!("cannot use {}/reader", dir.path().display()));
         fs::write(dir.path().join(READER), "me\n").unwrap();
@@ -147,6 +149,6 @@ mod tests {
         let expected = format!("me is no process id, so {} is no capture", dir.path().display());
         assert_eq!(error.to_string(), expected);
         let error = render(dir.path(), "proc/kcore").unwrap_err();
-        assert_eq!(error.to_string(), "proc/kcore is not in the catalogue");
+        assert_eq!(error.to_string(), "proc/kcore is not served, or not in this capture");
     }
 }

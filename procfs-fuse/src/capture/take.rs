@@ -11,9 +11,9 @@ use cgroupfs::layout::{self, Layout};
 
 use super::{CaptureError, HOST, READER};
 use crate::caller::{Callers, Task};
-use crate::catalog::CATALOG;
 use crate::readings::ticks_per_second;
 use crate::scope::{self, Groups};
+use crate::serve;
 
 /// Files of a process that tell whose it is and what it does.
 const PROCESS_FILES: [&str; 4] = ["cgroup", "stat", "status", "timens_offsets"];
@@ -72,7 +72,7 @@ pub fn take(root: &Path, reader: u32, dir: &Path) -> Result<(), CaptureError> {
         }
     }
     // Last: the clock is among them, and no process is younger than it.
-    for entry in CATALOG {
+    for entry in serve::entries(root) {
         copy.file(Path::new(entry.path))?;
     }
     let path = dir.join(READER);

@@ -17,11 +17,14 @@ pub struct Line<'a> {
 
 /// The lines of the file, in order.
 pub fn lines(text: &str) -> impl Iterator<Item = Line<'_>> {
-    text.lines().map(|text| {
-        let (name, value) = text.split_once(':').unwrap_or_default();
-        let kib = value.strip_suffix(" kB").and_then(|number| number.trim_start().parse().ok());
-        Line { text, name, kib }
-    })
+    text.lines().map(line)
+}
+
+/// One line, without its line feed.
+pub fn line(text: &str) -> Line<'_> {
+    let (name, value) = text.split_once(':').unwrap_or_default();
+    let kib = value.strip_suffix(" kB").and_then(|number| number.trim_start().parse().ok());
+    Line { text, name, kib }
 }
 
 /// The few lines of the host's file that bound every container.

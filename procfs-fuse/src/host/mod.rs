@@ -12,9 +12,11 @@
 #![deny(clippy::disallowed_methods)]
 
 pub mod cpu_columns;
+pub mod cpu_mask;
 pub mod cpuinfo;
 pub mod disks;
 pub mod meminfo;
 pub mod mountinfo;
+pub mod node;
 pub mod stat;
 pub mod zoneinfo;

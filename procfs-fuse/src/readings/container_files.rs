@@ -25,6 +25,7 @@ pub struct ContainerFiles {
     memory_stat: Shared<Option<MemoryStat>>,
     bandwidth: Option<BandwidthFiles>,
     cpuset: Option<CpusetFiles>,
+    memory_nodes: Option<CpusetFiles>,
     cpu_usage: Option<CpuUsageFiles>,
     io: Option<IoFiles>,
     pressure: Option<PressureFiles>,
@@ -42,6 +43,7 @@ impl ContainerFiles {
             memory_stat: Shared::new(memory_stat_window),
             bandwidth: groups.get(&Controller::Cpu).map(BandwidthFiles::new),
             cpuset: groups.get(&Controller::Cpuset).map(CpusetFiles::new),
+            memory_nodes: groups.get(&Controller::Cpuset).map(CpusetFiles::memory_nodes),
             cpu_usage: groups.get(&Controller::Cpuacct).map(CpuUsageFiles::new),
             io: groups.get(&Controller::Blkio).map(IoFiles::new),
             pressure: groups.values().find_map(PressureFiles::new),
@@ -98,13 +100,16 @@ impl ContainerFiles {
     }
 
     fn cpu(&self, needs: Needs) -> Result<Option<Cpu>, ReadingError> {
-        if !needs.intersects(Needs::CPU_LIMITS | Needs::CPU_USAGE) {
+        if !needs.intersects(Needs::CPU_LIMITS | Needs::CPU_USAGE | Needs::NODES) {
             return Ok(None);
         }
-        let mut cpu = Cpu { bandwidth: Vec::new(), cpuset: None, usage: None };
+        let mut cpu = Cpu { bandwidth: Vec::new(), cpuset: None, memory_nodes: None, usage: None };
         if needs.contains(Needs::CPU_LIMITS) {
             cpu.bandwidth = self.bandwidth.as_ref().map_or(Ok(Vec::new()), BandwidthFiles::read)?;
             cpu.cpuset = self.cpuset.as_ref().map_or(Ok(None), CpusetFiles::read)?;
+        }
+        if needs.contains(Needs::NODES) {
+            cpu.memory_nodes = self.memory_nodes.as_ref().map_or(Ok(None), CpusetFiles::read)?;
         }
         if needs.contains(Needs::CPU_USAGE) {
             cpu.usage = self.cpu_usage()?;

@@ -13,8 +13,9 @@ use nix::unistd::{SysconfVar, sysconf};
 use parking_lot::RwLock;
 
 use super::shared::Shared;
-use super::{Host, ReadingError};
+use super::{Host, Needs, ReadingError};
 use crate::host::meminfo;
+use crate::host::node::{self, Node};
 
 /// First guess of a file's size; `/proc/cpuinfo` and `stat` of big machines grow it.
 const USUAL_SIZE: usize = 16 << 10;
@@ -74,8 +75,12 @@ impl HostFiles {
     /// # Errors
     ///
     /// [`ReadingError`] when one of the host's files cannot be read or understood.
-    pub fn facts(&self) -> Result<Host, ReadingError> {
-        self.facts.get(|| self.read_facts())
+    pub fn facts(&self, needs: Needs) -> Result<Host, ReadingError> {
+        let mut host = self.facts.get(|| self.read_facts())?;
+        if needs.contains(Needs::NODES) {
+            host.nodes = self.nodes();
+        }
+        Ok(host)
     }
 
     fn read_facts(&self) -> Result<Host, ReadingError> {
@@ -86,7 +91,28 @@ impl HostFiles {
         let online = cpu_list::parse(&text(ONLINE)?)
             .map_err(|source| ReadingError::Format { path: self.root.join(ONLINE), source })?;
         let memory = meminfo::parse(&text("proc/meminfo")?);
-        Ok(Host { online, memory, page_size: page_size(), ticks_per_second: ticks_per_second() })
+        Ok(Host {
+            online,
+            memory,
+            nodes: Vec::new(),
+            page_size: page_size(),
+            ticks_per_second: ticks_per_second(),
+        })
+    }
+}
+
+impl HostFiles {
+    /// The memory nodes; one whose files cannot be read is not there.
+    fn nodes(&self) -> Vec<Node> {
+        const NODES: &str = "sys/devices/system/node";
+        let online = self.text(&format!("{NODES}/online")).ok();
+        let ids = online.and_then(|text| cpu_list::parse(&text).ok()).unwrap_or_default();
+        let node = |id| {
+            let cpus = self.text(&format!("{NODES}/node{id}/cpulist")).ok()?;
+            let meminfo = self.text(&format!("{NODES}/node{id}/meminfo")).ok()?;
+            Some(Node { id, cpus: cpu_list::parse(&cpus).ok()?, memory: node::memory(&meminfo) })
+        };
+        ids.iter().filter_map(node).collect()
     }
 }
 
@@ -171,7 +197,7 @@ mod tests {
 
     #[test]
     fn this_machine_has_cpus_and_memory() {
-        let host = HostFiles::new(Path::new("/"), Duration::ZERO).facts().unwrap();
+        let host = HostFiles::new(Path::new("/"), Duration::ZERO).facts(Needs::NODES).unwrap();
         assert!(host.online.count() >= 1);
         assert!(host.memory.total > 0);
         assert!(host.ticks_per_second > 0);
@@ -180,7 +206,7 @@ mod tests {
     #[test]
     fn what_is_missing_is_named() {
         let root = tempfile::tempdir().unwrap();
-        let error = HostFiles::new(root.path(), Duration::ZERO).facts().unwrap_err();
+        let error = HostFiles::new(root.path(), Duration::ZERO).facts(Needs::NODES).unwrap_err();
         let path = root.path().join("sys/devices/system/cpu/online");
         assert_eq!(error.to_string(), format!("cannot read {}", path.display()));
     }

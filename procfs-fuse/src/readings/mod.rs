@@ -34,6 +34,7 @@ pub use cgroupfs::cpu_usage::CpuUsage;
 pub use cgroupfs::memory::{MemoryLevel, SwapLevel};
 
 use crate::host::meminfo::HostMemory;
+use crate::host::node::Node;
 
 bitflags! {
     /// The readings that a file is computed from.
@@ -61,6 +62,8 @@ bitflags! {
         const IRQ_PRESSURE = 1 << 9;
         /// [`Container::pressure`] of memory.
         const MEMORY_PRESSURE = 1 << 10;
+        /// [`Host::nodes`] and [`Cpu::memory_nodes`].
+        const NODES = 1 << 11;
     }
 }
 
@@ -87,6 +90,9 @@ pub struct Host {
     pub online: CpuList,
     /// The host's memory sizes, from `/proc/meminfo`.
     pub memory: HostMemory,
+    /// The memory nodes in ascending order; empty when not asked for, and on a
+    /// kernel without NUMA.
+    pub nodes: Vec<Node>,
     /// Bytes of a page (`_SC_PAGESIZE`).
     pub page_size: u64,
     /// Kernel clock ticks per second for `/proc` files (`_SC_CLK_TCK`); 100 everywhere today.
@@ -133,6 +139,9 @@ pub struct Cpu {
     /// The *effective* cpuset: what the scheduler uses, not what was asked for.
     /// `None` without a cpuset controller.
     pub cpuset: Option<CpuList>,
+    /// Memory nodes that may be used; `None` without a cpuset controller, and
+    /// when not asked for.
+    pub memory_nodes: Option<CpuList>,
     /// CPU time used so far; `None` when not asked for.
     pub usage: Option<CpuUsage>,
 }

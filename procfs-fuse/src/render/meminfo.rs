@@ -3,19 +3,31 @@
 use std::fmt::Write as _;
 
 use crate::view::meminfo::Line;
+use crate::view::nodes;
 
 /// Appends the lines to `out`: a label of 16 columns, then KiB in at least 8.
 pub fn meminfo(lines: &[Line<'_>], out: &mut String) {
+    lines.iter().for_each(|line| write_line(*line, out));
+}
+
+/// Appends a memory node's lines to `out`, each behind its node; format of
+/// `node_read_meminfo()` in drivers/base/node.c.
+pub fn node_meminfo(lines: &[nodes::Line<'_>], out: &mut String) {
     for line in lines {
-        // Writing to a String cannot fail.
-        let _infallible = match *line {
-            Line::AsIs(text) => writeln!(out, "{text}"),
-            Line::Size { name, bytes } => {
-                let pad = 15_usize.saturating_sub(name.len());
-                writeln!(out, "{name}:{:pad$}{:8} kB", "", bytes / 1024)
-            }
-        };
+        out.push_str(line.node);
+        write_line(line.line, out);
     }
+}
+
+fn write_line(line: Line<'_>, out: &mut String) {
+    // Writing to a String cannot fail.
+    let _infallible = match line {
+        Line::AsIs(text) => writeln!(out, "{text}"),
+        Line::Size { name, bytes } => {
+            let pad = 15_usize.saturating_sub(name.len());
+            writeln!(out, "{name}:{:pad$}{:8} kB", "", bytes / 1024)
+        }
+    };
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@
 
 pub mod cpu_columns;
 pub mod cpu_list;
+pub mod cpu_mask;
 pub mod cpuinfo;
 pub mod diskstats;
 pub mod loadavg;

@@ -12,8 +12,10 @@
 
 mod containers;
 mod faults;
+mod files;
 mod opening;
 
+pub use files::entries;
 pub use opening::{GroupIds, OPENING_WORDS, Opening};
 
 use std::error::Error;
@@ -26,7 +28,7 @@ use std::time::Duration;
 use cgroupfs::layout::{self, Layout};
 
 use crate::caller::{Callers, PidNamespace, TaskError, cgroup_namespace};
-use crate::catalog::{CATALOG, Entry};
+use crate::catalog::Entry;
 use crate::config::Settings;
 use crate::readings::{
     Clock, ContainerFiles, HostFiles, Needs, Reader, Sample, Shared, ticks_per_second,
@@ -54,13 +56,6 @@ pub struct Server {
     containers: Containers,
     sampler: Sampler,
     faults: Faults,
-}
-
-/// The files of the catalogue that the machine below `root` has: kernels are
-/// built with and without some of them, and a file that the host does not have is
-/// none for its containers either.
-pub fn entries(root: &Path) -> impl Iterator<Item = &'static Entry> {
-    CATALOG.iter().filter(move |entry| root.join(entry.path).exists())
 }
 
 impl Server {
@@ -185,7 +180,7 @@ impl Server {
         Ok(Sample {
             now_ns,
             host_text: Arc::clone(host_text),
-            host: self.host.facts()?,
+            host: self.host.facts(needs)?,
             container: readings,
             reader: Reader { boottime_offset_ns: opening.boottime_offset_ns },
         })

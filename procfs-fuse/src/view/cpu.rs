@@ -71,7 +71,12 @@ mod tests {
             quota_us: tenths.map(|tenths| tenths * 10_000),
             period_us: NonZeroU64::new(100_000).unwrap(),
         });
-        let cpu = Cpu { bandwidth: bandwidth.collect(), cpuset: cpuset.map(list), usage: None };
+        let cpu = Cpu {
+            bandwidth: bandwidth.collect(),
+            cpuset: cpuset.map(list),
+            memory_nodes: None,
+            usage: None,
+        };
         let mut sample = samples::sample("");
         sample.host.online = list(online);
         sample.container.cpu = Some(cpu);

@@ -3,6 +3,7 @@
 use cgroupfs::cpu_list::{self, CpuList};
 
 use super::cpu::Visible;
+use crate::host::cpu_mask;
 
 /// The ids of `physical` as the container knows them; CPUs that it does not see
 /// are left out.
@@ -15,6 +16,21 @@ pub fn renumbered(physical: &CpuList, visible: &Visible) -> CpuList {
 /// (`nohz_full` is "(null)" where the kernel was not told any).
 pub fn renumbered_text(host_text: &str, visible: &Visible) -> Option<CpuList> {
     cpu_list::parse(host_text).ok().map(|physical| renumbered(&physical, visible))
+}
+
+/// A mask of CPUs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mask {
+    /// The CPUs in it, in the container's numbers.
+    pub cpus: CpuList,
+    /// How many hexadecimal digits it has: the host's, for its possible CPUs.
+    pub digits: usize,
+}
+
+/// The host's mask in the container's numbers; `None` when it is no mask.
+pub fn renumbered_mask(host_text: &str, visible: &Visible) -> Option<Mask> {
+    let cpus = renumbered(&cpu_mask::parse(host_text)?, visible);
+    Some(Mask { cpus, digits: cpu_mask::digits(host_text) })
 }
 
 /// CPUs that could be but are not there: what is possible without what is
@@ -48,6 +64,13 @@ mod tests {
         check("\n", "0-1", Some(""));
         check("0\n", "2", Some(""));
         check(" (null)\n", "0-1", None);
+    }
+
+    #[test]
+    fn masks_keep_the_hosts_width() {
+        let visible = Visible { physical: list("1-2") };
+        let expected = Mask { cpus: list("0-1"), digits: 8 };
+        assert_eq!(renumbered_mask("0000000e\n", &visible), Some(expected));
     }
 
     #[test]

@@ -31,9 +31,12 @@ pub enum Line<'a> {
 
 /// Where a line's number comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Source {
+pub(super) enum Source {
+    /// This many bytes of the container's.
     Container(u64),
+    /// The host's line.
     Host,
+    /// Nowhere: the line is left out.
     Absent,
 }
 
@@ -50,7 +53,8 @@ pub fn lines<'a>(host_text: &'a str, memory: &Memory, host: &HostMemory) -> Vec<
         .collect()
 }
 
-fn source(name: &str, sizes: &Sizes, stat: &MemoryStat, host: &HostMemory) -> Source {
+/// Where the number of the line `name` comes from.
+pub(super) fn source(name: &str, sizes: &Sizes, stat: &MemoryStat, host: &HostMemory) -> Source {
     size_of(name, sizes, host)
         .or_else(|| usage_of(name, stat, sizes.total))
         .unwrap_or_else(|| if is_absent(name) { Source::Absent } else { Source::Host })

@@ -20,6 +20,7 @@ pub mod disks;
 pub mod loadavg;
 pub mod meminfo;
 pub mod memory;
+pub mod nodes;
 pub mod pages;
 pub mod schedstat;
 pub mod slabinfo;

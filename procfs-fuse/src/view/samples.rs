@@ -18,6 +18,7 @@ pub(crate) fn sample(host_text: &str) -> Sample {
         host: Host {
             online: CpuList::first(4),
             memory: HostMemory { total: 8 << 30, ..HostMemory::default() },
+            nodes: Vec::new(),
             page_size: 4096,
             ticks_per_second: 100,
         },
@@ -32,8 +33,12 @@ pub(crate) fn used(host_text: &str, cpus: u32, user_s: u64, system_s: u64) -> Sa
     let period_us = NonZeroU64::new(100_000).unwrap();
     let bandwidth = Bandwidth { quota_us: Some(u64::from(cpus) * 100_000), period_us };
     let usage = CpuUsage { user_ns: user_s * SECOND, system_ns: system_s * SECOND };
-    sample.container.cpu =
-        Some(Cpu { bandwidth: vec![bandwidth], cpuset: None, usage: Some(usage) });
+    sample.container.cpu = Some(Cpu {
+        bandwidth: vec![bandwidth],
+        cpuset: None,
+        memory_nodes: None,
+        usage: Some(usage),
+    });
     sample.container.started_ns = Some(900 * SECOND);
     sample
 }
