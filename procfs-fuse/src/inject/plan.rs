@@ -139,9 +139,9 @@ pub(crate) fn fill(
     table: &MountTable,
     bases: &Bases,
     devices: &Devices,
-    catalog: &[Entry],
+    catalog: &[&Entry],
 ) -> Vec<Decision> {
-    let decide = |entry: &Entry| {
+    let decide = |entry: &&Entry| {
         let (file, base, fs_type) = match entry.path.split_once('/')? {
             ("proc", file) => (file, Some(&bases.proc), PROC),
             ("sys", file) => (file, bases.sys.as_ref(), SYSFS),
@@ -260,9 +260,9 @@ mod tests {
         "sys/devices/system/cpu/online",
     ];
 
-    fn catalog() -> Vec<Entry> {
+    fn catalog() -> Vec<&'static Entry> {
         let paths = crate::catalog::CATALOG.iter().filter(|entry| CATALOG.contains(&entry.path));
-        paths.copied().collect()
+        paths.collect()
     }
 
     fn devices() -> Devices {

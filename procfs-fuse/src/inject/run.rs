@@ -13,7 +13,6 @@ use std::path::Path;
 
 use nix::unistd::Pid;
 
-use crate::catalog::CATALOG;
 use crate::hint::one_line;
 use crate::host::mountinfo::{Device, MountTable};
 use crate::inject::home::Home;
@@ -21,6 +20,7 @@ use crate::inject::namespaces::{self, Namespace};
 use crate::inject::plan::{self, Bases, Decision, Devices};
 use crate::inject::report::{NamespaceReport, Report};
 use crate::inject::{InjectError, act, place, probe};
+use crate::serve;
 
 /// How often all processes are looked at anew: a process may copy a namespace
 /// with dead mounts in it before they are replaced.
@@ -75,8 +75,9 @@ impl Injector {
 
     fn fill_container_of(&mut self, pid: Pid) -> Result<(), InjectError> {
         let bases = self.bases_of(pid)?;
+        let files = serve::entries(Path::new("/"));
         self.visit_others(|table, devices| match bases.are_in(table) {
-            true => plan::fill(table, &bases, devices, CATALOG),
+            true => plan::fill(table, &bases, devices, &files),
             false => Vec::new(),
         })
     }
