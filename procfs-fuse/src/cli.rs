@@ -3,21 +3,25 @@
 //! Arguments become calls of `daemon`; errors become one line and an exit code.
 //! Nothing is decided here.
 
+use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::builder::PossibleValue;
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use nix::unistd::Pid;
 
 use crate::capture::{self, CaptureError};
 use crate::config::Settings;
 use crate::daemon::background::{self, Announcement};
-use crate::daemon::{self, Hint, ServeOptions, health, lock, mount_point};
+use crate::daemon::command_lines::Words;
+use crate::daemon::{self, Hint, ServeOptions, health, lock, mount_point, upgrade};
+use crate::fuse::worker::{self, WorkerOptions};
 use crate::inject::{self, Order};
-use crate::log;
+use crate::{keeper, log};
 
 /// Where the tree is mounted unless the command line says otherwise.
 pub const DEFAULT_MOUNT_POINT: &str = "/var/lib/porthole/fs";
@@ -26,9 +30,10 @@ const AFTER_HELP: &str = "\
 Examples:
   portholefs                              serve at /var/lib/porthole/fs
   portholefs serve --daemon               the same, in the background
-  portholefs status --json                which process serves, since when
   portholefs capture --pid 4711 /tmp/c    what process 4711 sees, as a folder
   portholefs render --from /tmp/c /proc/meminfo
+  portholefs status --json                which processes serve, how often they changed
+  portholefs upgrade                      continue as the version now installed
   portholefs inject --pid 4242            every file in a container that runs
   docker run -m 512m -v /var/lib/porthole/fs/proc/meminfo:/proc/meminfo:ro ...
                                           one file in one container by hand
@@ -67,6 +72,17 @@ enum Command {
     Render(RenderArgs),
     /// Mount the files into containers that run already.
     Inject(InjectArgs),
+    /// Continue as the installed version; no reader notices.
+    Upgrade(UpgradeArgs),
+    /// The process that holds the mount; started by serve.
+    #[command(hide = true)]
+    Keeper(KeeperArgs),
+    /// A process that answers reads; started by the keeper.
+    #[command(hide = true)]
+    Worker(WorkerArgs),
+    /// Unmount what is ours; started by the keeper.
+    #[command(hide = true)]
+    Unmount(UnmountArgs),
 }
 
 #[derive(Debug, Args)]
@@ -80,15 +96,25 @@ struct ServeArgs {
     /// Append log lines to this file; with --daemon they are dropped otherwise.
     #[arg(long, value_name = "FILE", requires = "daemon")]
     log_file: Option<PathBuf>,
+    /// On SIGTERM leave the mount and its worker to the next daemon, which
+    /// continues them.
+    #[arg(long)]
+    keep: bool,
+    #[command(flatten)]
+    log: LogArgs,
+    /// Set by --daemon for the process that stays.
+    #[arg(long, hide = true)]
+    announce: bool,
+}
+
+#[derive(Debug, Args)]
+struct LogArgs {
     /// How a log line is written.
     #[arg(long, value_enum, default_value_t)]
     log_format: log::Format,
     /// The least important level that is written.
     #[arg(long, value_enum, default_value_t)]
     log_level: log::Level,
-    /// Set by --daemon for the process that stays.
-    #[arg(long, hide = true)]
-    announce: bool,
 }
 
 #[derive(Debug, Args)]
@@ -159,6 +185,43 @@ struct InjectArgs {
     json: bool,
 }
 
+#[derive(Debug, Args)]
+struct UpgradeArgs {
+    /// The mount point whose daemon is upgraded.
+    #[arg(default_value = DEFAULT_MOUNT_POINT)]
+    mount_point: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct KeeperArgs {
+    mount_point: PathBuf,
+    #[arg(long)]
+    program: PathBuf,
+    #[arg(long)]
+    keep: bool,
+    #[arg(long)]
+    announce: bool,
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+#[derive(Debug, Args)]
+struct WorkerArgs {
+    #[arg(long)]
+    bank: usize,
+    #[arg(long)]
+    fallback: bool,
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+#[derive(Debug, Args)]
+struct UnmountArgs {
+    mount_point: PathBuf,
+    #[command(flatten)]
+    log: LogArgs,
+}
+
 /// Runs the command line of this process.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
@@ -169,6 +232,10 @@ pub fn run() -> ExitCode {
         Command::Capture(args) => capture(&args),
         Command::Render(args) => render(&args),
         Command::Inject(args) => inject(&args),
+        Command::Upgrade(args) => upgrade(&args),
+        Command::Keeper(args) => keeper(args),
+        Command::Worker(args) => worker(&args),
+        Command::Unmount(args) => unmount(&args),
     }
 }
 
@@ -178,15 +245,56 @@ fn serve(args: &ServeArgs) -> ExitCode {
         (_, true) => Announcement::ToParent,
         (false, false) => Announcement::None,
     };
-    log::start(args.log_format, args.log_level);
+    args.log.start();
+    let program = match std::env::current_exe() {
+        Ok(program) => program,
+        Err(error) => return failed(error),
+    };
     let options = ServeOptions {
-        mount_point: args.mount_point.clone(),
-        settings: Settings::default(),
         announcement,
         log_file: args.log_file.as_ref().and_then(|path| std::path::absolute(path).ok()),
+        words: Words {
+            program,
+            mount_point: args.mount_point.clone(),
+            common: args.log.words(),
+            keep: args.keep,
+            announce: args.announce,
+        },
     };
     match daemon::serve(options) {
+        Ok(never) => match never {},
+        Err(error) => failed_with_hint(&error),
+    }
+}
+
+fn keeper(args: KeeperArgs) -> ExitCode {
+    let common = args.log.words();
+    let KeeperArgs { mount_point, program, keep, announce, .. } = args;
+    let words = Words { program, mount_point, common, keep, announce };
+    done(words.plan().and_then(keeper::run))
+}
+
+fn worker(args: &WorkerArgs) -> ExitCode {
+    args.log.start();
+    let WorkerArgs { bank, fallback, .. } = *args;
+    done(worker::run(WorkerOptions { bank, fallback, settings: Settings::default() }))
+}
+
+fn unmount(args: &UnmountArgs) -> ExitCode {
+    args.log.start();
+    match mount_point::clear(&args.mount_point) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed_with_hint(&error),
+    }
+}
+
+fn upgrade(args: &UpgradeArgs) -> ExitCode {
+    let mount_point = match mount_point::located(&args.mount_point) {
+        Ok(mount_point) => mount_point,
+        Err(error) => return failed_with_hint(&error),
+    };
+    match upgrade::upgrade(&mount_point) {
+        Ok(status) => print(&status),
         Err(error) => failed_with_hint(&error),
     }
 }
@@ -270,6 +378,29 @@ fn inject(args: &InjectArgs) -> ExitCode {
         false => print(&report),
     };
     if report.is_complete() { printed } else { ExitCode::FAILURE }
+}
+
+impl LogArgs {
+    fn start(&self) {
+        log::start(self.log_format, self.log_level);
+    }
+
+    /// The same, as arguments for another process.
+    fn words(&self) -> Vec<OsString> {
+        let name = |value: Option<PossibleValue>| {
+            value.map_or_else(OsString::new, |value| OsString::from(value.get_name()))
+        };
+        vec![
+            "--log-format".into(),
+            name(self.log_format.to_possible_value()),
+            "--log-level".into(),
+            name(self.log_level.to_possible_value()),
+        ]
+    }
+}
+
+fn done(result: io::Result<()>) -> ExitCode {
+    result.map_or_else(failed, |()| ExitCode::SUCCESS)
 }
 
 fn print(text: &dyn Display) -> ExitCode {

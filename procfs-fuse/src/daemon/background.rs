@@ -5,14 +5,14 @@
 //! terminal, so a failure is told there, and its exit code is handed on.
 
 use std::fs::OpenOptions;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
 use nix::unistd;
 
-/// The line that the child writes when reads are answered.
+/// The line that the keeper writes when reads are answered.
 const READY: &str = "ready";
 
 /// Whom to tell that reads are answered.
@@ -65,21 +65,19 @@ impl Announcement {
         Ok(())
     }
 
-    /// Tells that reads are answered, and lets go of the terminal: from here on
-    /// log lines go to `log_file`, or nowhere.
+    /// Lets go of the terminal: from here on log lines go to `log_file`, or
+    /// nowhere. Standard output stays, for the one line that says that reads are
+    /// answered; the keeper writes it.
     ///
     /// # Errors
     ///
-    /// When the log file cannot be opened or the parent is gone.
-    pub fn ready(self, log_file: Option<&Path>) -> io::Result<()> {
-        if self == Self::None {
-            return Ok(());
+    /// When the log file cannot be opened.
+    pub fn redirect_log(self, log_file: Option<&Path>) -> io::Result<()> {
+        if self == Self::ToParent {
+            let path = log_file.unwrap_or(Path::new("/dev/null"));
+            let log = OpenOptions::new().append(true).create(true).open(path)?;
+            unistd::dup2_stderr(&log)?;
         }
-        let nowhere = Path::new("/dev/null");
-        let log = OpenOptions::new().append(true).create(true).open(log_file.unwrap_or(nowhere))?;
-        unistd::dup2_stderr(&log)?;
-        writeln!(io::stdout(), "{READY}")?;
-        unistd::dup2_stdout(&log)?;
         Ok(())
     }
 }

@@ -8,6 +8,7 @@
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -18,13 +19,15 @@ use serde::{Deserialize, Serialize};
 use crate::daemon::Hint;
 
 /// What a daemon says about itself; the JSON of `portholefs status --json`.
+///
+/// Written by the keeper (`keeper::report`), read here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
     /// Where it is mounted.
     pub mount_point: PathBuf,
     /// The process that holds the mount.
     pub keeper_pid: u32,
-    /// The process that answers reads.
+    /// The process that answers reads; 0 while there is none.
     pub worker_pid: u32,
     /// Counts the workers since the mount; the first is 1.
     pub generation: u64,
@@ -32,6 +35,12 @@ pub struct Status {
     pub version: String,
     /// Workers that had to be replaced because they died or hung.
     pub takeovers: u64,
+    /// No worker can start; the host's files are served.
+    pub fallback: bool,
+    /// Upgrades so far.
+    pub upgrades: u64,
+    /// Upgrades that failed and changed nothing.
+    pub refused_upgrades: u64,
 }
 
 /// What `portholefs status` writes for people.
@@ -41,7 +50,13 @@ impl fmt::Display for Status {
         writeln!(f, "keeper pid   {}", self.keeper_pid)?;
         writeln!(f, "worker pid   {} (generation {})", self.worker_pid, self.generation)?;
         writeln!(f, "version      {}", self.version)?;
-        write!(f, "takeovers    {}", self.takeovers)
+        writeln!(f, "takeovers    {}", self.takeovers)?;
+        write!(f, "upgrades     {} ({} refused)", self.upgrades, self.refused_upgrades)?;
+        if self.fallback {
+            write!(f, "\nno worker can start: the host's files are served")
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -118,7 +133,7 @@ impl Lock {
         }
     }
 
-    /// Writes what `portholefs status` will tell.
+    /// Writes what `portholefs status` will tell, until the keeper does.
     ///
     /// # Errors
     ///
@@ -129,6 +144,29 @@ impl Lock {
         text.push(b'\n');
         self.file.write_all_at(&text, 0).map_err(failed)?;
         self.file.set_len(text.len() as u64).map_err(failed)
+    }
+}
+
+impl Status {
+    /// What a daemon says before it has a worker.
+    pub fn starting(mount_point: &Path) -> Self {
+        Self {
+            mount_point: mount_point.to_owned(),
+            keeper_pid: std::process::id(),
+            worker_pid: 0,
+            generation: 0,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            takeovers: 0,
+            fallback: false,
+            upgrades: 0,
+            refused_upgrades: 0,
+        }
+    }
+}
+
+impl AsFd for Lock {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
     }
 }
 
@@ -153,6 +191,16 @@ pub fn status(mount_point: &Path) -> Result<Status, LockError> {
     }
 }
 
+/// What the last daemon at `mount_point` said about itself, dead or alive.
+///
+/// # Errors
+///
+/// [`LockError::Io`] when there was none.
+pub fn last_status(mount_point: &Path) -> Result<Status, LockError> {
+    let path = path_for(mount_point);
+    File::open(&path).and_then(|file| read(&file)).map_err(|source| LockError::Io { path, source })
+}
+
 fn read(mut file: &File) -> io::Result<Status> {
     let mut text = String::new();
     file.read_to_string(&mut text)?;
@@ -165,14 +213,7 @@ mod tests {
     use crate::daemon::one_line;
 
     fn example(mount_point: &Path) -> Status {
-        Status {
-            mount_point: mount_point.to_owned(),
-            keeper_pid: 4242,
-            worker_pid: 4243,
-            generation: 1,
-            version: "0.1.0".to_owned(),
-            takeovers: 0,
-        }
+        Status { keeper_pid: 4242, worker_pid: 4243, ..Status::starting(mount_point) }
     }
 
     #[test]

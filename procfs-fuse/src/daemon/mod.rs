@@ -1,15 +1,21 @@
-//! The life of a daemon: prepare, mount, serve, stop.
+//! Around the keeper: what happens before it takes over, and the commands that
+//! talk to it.
 //!
 //! [`serve`] is the story; [`preflight`] checks the machine, [`lock`] sees to it
 //! that a mount point has one daemon, [`mount_point`] makes the place ready,
-//! [`background`] is `--daemon`, [`health`] looks from outside.
+//! [`adopt`] continues what a killed keeper left, [`background`] is `--daemon`.
+//! [`health`] and [`upgrade`] come from outside.
 
+pub mod adopt;
 pub mod background;
+pub mod command_lines;
 pub mod health;
 pub mod lock;
 pub mod mount_point;
 pub mod preflight;
 mod serve;
+pub mod service_manager;
+pub mod upgrade;
 
 pub use crate::hint::{Hint, one_line};
 pub use serve::{ServeError, ServeOptions, serve};

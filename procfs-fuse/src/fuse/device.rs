@@ -9,7 +9,8 @@
 //! `fs/fuse/dev.c`.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::Ordering::SeqCst;
 
 use nix::errno::Errno;
 use nix::unistd;
@@ -18,54 +19,118 @@ use crate::fuse::filesystem::Filesystem;
 use crate::fuse::reply::Reply;
 use crate::fuse::request::Request;
 use crate::log::limited;
+use crate::shared::Shared;
+use crate::shared::header::WATCH_INTERVAL;
+use crate::shared::slots::{Bank, REQUEST_LENGTH, Slot};
+use crate::sys::{clock, fuse_device, timer};
 
-/// Longest request: the kernel insists on room for 8 KiB, and sends no more
-/// while at most 4 KiB may be written at once (`session` negotiates that).
-pub(crate) const REQUEST_LENGTH: usize = 8192;
-
-/// Serves requests from `device` until the file system is unmounted.
-///
-/// # Errors
-///
-/// When the kernel no longer takes or gives messages for another reason.
-pub fn serve(device: impl AsFd, filesystem: &Filesystem) -> io::Result<()> {
-    let device = device.as_fd();
-    let mut buffer = [0; REQUEST_LENGTH];
-    let mut reply = Reply::new();
-    while let Some(length) = receive(device, &mut buffer)? {
-        let message = buffer.get(..length).unwrap_or_default();
-        match Request::parse(message) {
-            Some(request) => answer(device, filesystem, &request, &mut reply)?,
-            None => limited!(warn, length, "a request is cut short; nobody can be answered"),
-        }
-    }
-    Ok(())
+/// Everything that answering needs; shared by all threads.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) filesystem: Filesystem,
+    /// The session's descriptor and its clones: thread *n* uses the *n*th, in
+    /// every generation.
+    pub(crate) devices: Vec<OwnedFd>,
+    /// Has the keeper look after busy slots.
+    pub(crate) watch: OwnedFd,
+    pub(crate) shared: &'static Shared,
 }
 
-/// Waits for a request and returns its length; `None` once unmounted.
-fn receive(device: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+impl Server {
+    /// Serves requests from device `number` with `slot` until unmounted.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel no longer takes or gives messages for another reason.
+    pub(crate) fn serve(&self, number: usize, slot: &Slot) -> io::Result<()> {
+        let Some(device) = self.devices.get(number) else { return Ok(()) };
+        let mut reply = Reply::new();
+        slot.thread.store(unistd::gettid().as_raw().cast_unsigned(), SeqCst);
+        while receive(device.as_fd(), slot)? {
+            self.answer(device.as_fd(), slot, &mut reply)?;
+        }
+        Ok(())
+    }
+
+    /// Answers what the worker of `bank` may have left unanswered when it died.
+    ///
+    /// # Errors
+    ///
+    /// As [`serve`](Self::serve).
+    pub(crate) fn replay(&self, bank: &Bank) -> io::Result<u32> {
+        let mut reply = Reply::new();
+        let mut replayed = 0;
+        for (device, slot) in self.devices.iter().zip(&bank.slots) {
+            self.judge(slot);
+            slot.thread.store(unistd::gettid().as_raw().cast_unsigned(), SeqCst);
+            if is_unanswered(slot) {
+                self.answer(device.as_fd(), slot, &mut reply)?;
+                replayed += 1;
+            }
+        }
+        Ok(replayed)
+    }
+
+    /// Counts the crashes and hangs of the request in `slot` against it.
+    fn judge(&self, slot: &Slot) {
+        let pair = slot.pair.load(SeqCst);
+        for _crash in 0..slot.blame.swap(0, SeqCst) {
+            self.shared.quarantine.strike(pair, clock::boottime_ns());
+        }
+    }
+
+    /// Answers the request in `slot`.
+    fn answer(&self, device: BorrowedFd<'_>, slot: &Slot, reply: &mut Reply) -> io::Result<()> {
+        slot.busy_since.store(clock::boottime_ns(), SeqCst);
+        if self.shared.header.watch_armed.swap(1, SeqCst) == 0 {
+            timer::arm(self.watch.as_fd(), WATCH_INTERVAL)?;
+        }
+        let mut buffer = [0; REQUEST_LENGTH];
+        match Request::parse(slot.request.message(&mut buffer)) {
+            Some(request) => {
+                reply.clear();
+                if let Some(result) = self.filesystem.answer(&request, slot, reply) {
+                    send(device, &request, result, reply)?;
+                }
+                slot.answered.store(request.unique, SeqCst);
+            }
+            None => limited!(warn, "a request is cut short; nobody can be answered"),
+        }
+        slot.pair.store(0, SeqCst);
+        slot.busy_since.store(0, SeqCst);
+        Ok(())
+    }
+}
+
+/// Waits for a request; false once unmounted.
+fn receive(device: BorrowedFd<'_>, slot: &Slot) -> io::Result<bool> {
     loop {
-        match unistd::read(device, buffer) {
-            Ok(length) => return Ok(Some(length)),
+        let Err(error) = fuse_device::read_request(device, &slot.request) else { return Ok(true) };
+        match error.raw_os_error() {
             // ENOENT: the caller was killed while its request was being copied.
-            Err(Errno::EINTR | Errno::EAGAIN | Errno::ENOENT) => {}
-            Err(Errno::ENODEV) => return Ok(None),
-            Err(errno) => return Err(errno.into()),
+            Some(libc::EINTR | libc::EAGAIN | libc::ENOENT) => {}
+            Some(libc::ENODEV) => return Ok(false),
+            _other => return Err(error),
         }
     }
 }
 
-fn answer(
+/// True when the request in `slot` may not have been answered.
+fn is_unanswered(slot: &Slot) -> bool {
+    let mut buffer = [0; REQUEST_LENGTH];
+    let request = Request::parse(slot.request.message(&mut buffer));
+    request.is_some_and(|request| request.unique != slot.answered.load(SeqCst))
+}
+
+fn send(
     device: BorrowedFd<'_>,
-    filesystem: &Filesystem,
     request: &Request<'_>,
+    result: Result<(), Errno>,
     reply: &mut Reply,
 ) -> io::Result<()> {
-    reply.clear();
-    let Some(result) = filesystem.answer(request, reply) else { return Ok(()) };
     match unistd::write(device, reply.finish(request.unique, result)) {
-        // ENOENT: the caller no longer waits. ENODEV: unmounted meanwhile; the
-        // next read says so too.
+        // ENOENT: nobody waits for it any more, for example because a dead
+        // predecessor answered. ENODEV: unmounted; the next read says so too.
         Ok(_) | Err(Errno::ENOENT | Errno::ENODEV) => Ok(()),
         // The kernel refused this answer, and its reader waits: an error at
         // least lets it go on.

@@ -8,6 +8,8 @@ use std::io;
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use fuser::{Config, InitFlags, KernelConfig, MountOption, Request, SessionACL};
 
@@ -29,17 +31,21 @@ const FEATURES: InitFlags = InitFlags::FUSE_PARALLEL_DIROPS
 #[derive(Debug)]
 pub struct Session {
     fuser: ManuallyDrop<fuser::Session<Negotiation>>,
+    can_resend: Arc<AtomicBool>,
 }
 
 /// Answers the kernel's INIT; requests are read by `device`.
 #[derive(Debug)]
-struct Negotiation;
+struct Negotiation {
+    can_resend: Arc<AtomicBool>,
+}
 
 impl fuser::Filesystem for Negotiation {
     fn init(&mut self, _request: &Request, config: &mut KernelConfig) -> io::Result<()> {
         let refused = |what| io::Error::other(format!("the kernel refused {what}"));
         config.set_max_write(MAX_WRITE).map_err(|_nearest| refused("max_write"))?;
         let offered = FEATURES & config.capabilities();
+        self.can_resend.store(offered.contains(InitFlags::FUSE_HAS_RESEND), SeqCst);
         config.add_capabilities(offered).map_err(|_missing| refused("its own features"))
     }
 }
@@ -65,8 +71,15 @@ impl Session {
             // fuser hands its own Subtype option to fusermount only.
             MountOption::CUSTOM(format!("subtype={NAME}")),
         ];
-        let fuser = fuser::Session::new(Negotiation, mount_point, &config)?;
-        Ok(Self { fuser: ManuallyDrop::new(fuser) })
+        let can_resend = Arc::new(AtomicBool::new(false));
+        let negotiation = Negotiation { can_resend: Arc::clone(&can_resend) };
+        let fuser = fuser::Session::new(negotiation, mount_point, &config)?;
+        Ok(Self { fuser: ManuallyDrop::new(fuser), can_resend })
+    }
+
+    /// True when the kernel hands requests out again on demand.
+    pub fn can_resend(&self) -> bool {
+        self.can_resend.load(SeqCst)
     }
 
     /// The descriptor that requests are read from and answered on.

@@ -3,4 +3,11 @@
 
 #![allow(unsafe_code)]
 
+pub mod clock;
+pub mod crash;
+pub mod descriptor;
+pub mod fuse_device;
 pub mod pid_namespace;
+pub mod process;
+pub mod shared_memory;
+pub mod timer;

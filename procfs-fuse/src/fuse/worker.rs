@@ -1,0 +1,200 @@
+//! The life of a worker: prepare, wait for the predecessor's end, answer what it
+//! left, serve.
+//!
+//! Everything slow happens before [`State::Ready`], while the predecessor still
+//! serves or, after a crash, while the kernel queues requests.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::process;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
+use std::thread;
+
+use nix::unistd;
+use tracing::{debug, info, warn};
+
+use crate::config::Settings;
+use crate::fuse::device::Server;
+use crate::fuse::filesystem::Filesystem;
+use crate::fuse::source::Source;
+use crate::fuse::tree::Tree;
+use crate::serve;
+use crate::shared::slots::{BANKS, Bank, SLOTS, State};
+use crate::shared::{Shared, descriptors};
+use crate::sys::{crash, descriptor, fuse_device, shared_memory};
+
+/// Exit code of a worker that found the file system unmounted.
+pub const UNMOUNTED: u8 = 3;
+
+/// What the keeper tells a worker on its command line.
+#[derive(Debug)]
+pub struct WorkerOptions {
+    /// Which bank is its own.
+    pub bank: usize,
+    /// Only copy the host's files.
+    pub fallback: bool,
+    /// How to answer.
+    pub settings: Settings,
+}
+
+/// Lives the life of a worker; returns only on errors.
+///
+/// # Errors
+///
+/// Why it cannot serve.
+pub fn run(options: WorkerOptions) -> io::Result<()> {
+    let inherited = Inherited::take(options.bank)?;
+    let shared = shared_memory::map(inherited.memory.as_fd())?;
+    shared.header.check().map_err(io::Error::other)?;
+    let no_bank = || io::Error::other("the keeper named a bank that is not there");
+    let bank = shared.banks.get(options.bank).ok_or_else(no_bank)?;
+    prepare_to_crash(shared, bank)?;
+    let entries = serve::entries(&options.settings.root);
+    let source = if options.fallback {
+        Source::Host
+    } else {
+        Source::Server(Box::new(serve::Server::new(options.settings).map_err(io::Error::other)?))
+    };
+    let tree = Tree::new(entries);
+    announce(bank, &inherited)?;
+    inherited.wait_for(bank, State::Serving)?;
+    let filesystem = Filesystem::take_over(tree, source, shared);
+    let Inherited { wake, devices, watch, .. } = inherited;
+    let server = Arc::new(Server { filesystem, devices, watch, shared });
+    take_over(&server, bank)?;
+    bank.reading.store(1, SeqCst);
+    start_threads(&server, bank)?;
+    loop {
+        wait(&wake)?;
+        replay_lost(&server, shared)?;
+    }
+}
+
+/// What the keeper left open for a worker.
+struct Inherited {
+    memory: OwnedFd,
+    watch: OwnedFd,
+    keeper_wake: OwnedFd,
+    wake: OwnedFd,
+    devices: Vec<OwnedFd>,
+}
+
+impl Inherited {
+    fn take(bank: usize) -> io::Result<Self> {
+        let not_there = || io::Error::from_raw_os_error(libc::EBADF);
+        let wake = *descriptors::WORKER_WAKE.get(bank).ok_or_else(not_there)?;
+        let devices = descriptors::DEVICES.map(|number| descriptor::inherited(number).ok());
+        let inherited = Self {
+            memory: descriptor::inherited(descriptors::MEMORY)?,
+            watch: descriptor::inherited(descriptors::WATCH)?,
+            keeper_wake: descriptor::inherited(descriptors::KEEPER_WAKE)?,
+            wake: descriptor::inherited(wake)?,
+            devices: devices.into_iter().flatten().collect(),
+        };
+        if inherited.devices.is_empty() { Err(not_there()) } else { Ok(inherited) }
+    }
+
+    fn wait_for(&self, bank: &Bank, state: State) -> io::Result<()> {
+        while bank.state() != state {
+            wait(&self.wake)?;
+        }
+        Ok(())
+    }
+}
+
+/// Waits until the keeper has something to say.
+fn wait(wake: &OwnedFd) -> io::Result<()> {
+    let mut counter = [0; 8];
+    match unistd::read(wake, &mut counter) {
+        Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// Makes sure that a crash at any later moment costs nothing: request buffers
+/// are in memory, and whoever crashes is blamed.
+fn prepare_to_crash(shared: &'static Shared, bank: &'static Bank) -> io::Result<()> {
+    if let Err(error) = shared_memory::keep_resident(bank) {
+        warn!(%error, "request buffers cannot be locked in memory; a crash under memory pressure may be noticed");
+    }
+    for slot in &bank.slots {
+        slot.request.touch();
+    }
+    crash::install(shared)?;
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        report(panic);
+        // A panic is a crash like any other: the successor answers.
+        process::abort();
+    }));
+    Ok(())
+}
+
+/// Tells the keeper that this worker could serve.
+fn announce(bank: &Bank, inherited: &Inherited) -> io::Result<()> {
+    for (place, byte) in bank.version.iter().zip(env!("CARGO_PKG_VERSION").bytes().chain([0])) {
+        place.store(byte, SeqCst);
+    }
+    bank.set_state(State::Ready);
+    unistd::write(&inherited.keeper_wake, &1_u64.to_ne_bytes())?;
+    Ok(())
+}
+
+/// Answers everything that earlier workers left.
+fn take_over(server: &Server, bank: &Bank) -> io::Result<()> {
+    let header = &server.shared.header;
+    let replayed = replay_lost(server, server.shared)?;
+    server.filesystem.sweep();
+    let (generation, takeovers) = (bank.generation.load(SeqCst), header.takeovers.load(SeqCst));
+    if generation == 1 {
+        return Ok(());
+    }
+    if header.can_resend.load(SeqCst) == 1
+        && let Some(device) = server.devices.first()
+    {
+        fuse_device::resend(device.as_fd())?;
+    }
+    let last_end = header.last_end.load(SeqCst);
+    info!(generation, takeovers, replayed, last_end, "took over from the worker before");
+    Ok(())
+}
+
+/// Answers the requests of workers that are dead or dying; frees the banks of
+/// those that are dead.
+fn replay_lost(server: &Server, shared: &Shared) -> io::Result<u32> {
+    let mut replayed = 0;
+    for bank in &shared.banks {
+        let state = bank.state();
+        if matches!(state, State::Lost | State::Hung) {
+            replayed += server.replay(bank)?;
+        }
+        if state == State::Lost {
+            bank.set_state(State::Free);
+        }
+    }
+    Ok(replayed)
+}
+
+fn start_threads(server: &Arc<Server>, bank: &'static Bank) -> io::Result<()> {
+    debug_assert_eq!(bank.slots.len(), SLOTS);
+    debug_assert_eq!(server.shared.banks.len(), BANKS);
+    for (number, slot) in bank.slots.iter().enumerate().take(server.devices.len()) {
+        let server = Arc::clone(server);
+        let name = format!("device-{number}");
+        thread::Builder::new().name(name).spawn(move || {
+            match server.serve(number, slot) {
+                Ok(()) => {
+                    debug!("unmounted");
+                    process::exit(i32::from(UNMOUNTED))
+                }
+                Err(error) => {
+                    // The successor tries again what failed here.
+                    tracing::error!(%error, "the FUSE device failed");
+                    process::exit(1)
+                }
+            }
+        })?;
+    }
+    Ok(())
+}

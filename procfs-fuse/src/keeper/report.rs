@@ -1,0 +1,108 @@
+//! What the keeper tells: the status file, the service manager, the log. All
+//! from buffers of a fixed size.
+
+use std::fmt::{self, Write};
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+
+use nix::sys::uio::pwrite;
+use nix::unistd;
+
+use crate::keeper::Keeper;
+use crate::shared::slots::State;
+
+/// Room for a status: a path of 4,096 bytes, escaped, and some numbers.
+const ROOM: usize = 8192;
+
+/// Adds one and returns the new count.
+pub(super) fn count(counter: &AtomicU64) -> u64 {
+    counter.fetch_add(1, SeqCst) + 1
+}
+
+/// Writes one line to standard error.
+pub(super) fn log(message: &str) {
+    let mut line = Text::new();
+    // Nobody is left to tell when standard error is closed.
+    let _too_long = writeln!(line, "WARN portholefs keeper: {message}");
+    let _closed = unistd::write(io::stderr(), line.bytes());
+}
+
+impl Keeper {
+    /// Writes the status file; see `daemon::lock::Status`.
+    pub(super) fn publish(&self) {
+        let mut text = Text::new();
+        if self.write_status(&mut text).is_ok() {
+            // The status is for people; a full disk must not end the keeper.
+            let _full = pwrite(&self.lock, text.bytes(), 0);
+            let _full = unistd::ftruncate(&self.lock, i64::try_from(text.length).unwrap_or(0));
+        }
+    }
+
+    fn write_status(&self, text: &mut Text) -> fmt::Result {
+        let header = &self.shared.header;
+        let serving = self.shared.banks.iter().find(|bank| bank.state() == State::Serving);
+        write!(text, "{{\"mount_point\":{},", self.plan.mount_point_json)?;
+        write!(text, "\"keeper_pid\":{},", unistd::getpid())?;
+        write!(text, "\"worker_pid\":{},", serving.map_or(0, |bank| bank.pid.load(SeqCst)))?;
+        write!(text, "\"generation\":{},", serving.map_or(0, |bank| bank.generation.load(SeqCst)))?;
+        text.write_str("\"version\":\"")?;
+        for byte in serving.iter().flat_map(|bank| &bank.version) {
+            match byte.load(SeqCst) {
+                0 => break,
+                byte => text.write_char(char::from(byte))?,
+            }
+        }
+        write!(text, "\",\"fallback\":{},", self.fallback.is_some())?;
+        write!(text, "\"takeovers\":{},", header.takeovers.load(SeqCst))?;
+        write!(text, "\"upgrades\":{},", header.upgrades.load(SeqCst))?;
+        writeln!(text, "\"refused_upgrades\":{}}}", header.refused_upgrades.load(SeqCst))
+    }
+
+    /// Tells the service manager and the parent, once, that reads are answered.
+    pub(super) fn announce(&mut self) -> io::Result<()> {
+        if !std::mem::take(&mut self.unannounced) {
+            return Ok(());
+        }
+        self.notify(b"READY=1\nSTATUS=serving");
+        if self.plan.announce {
+            let _parent_is_gone = unistd::write(io::stdout(), b"ready\n");
+            unistd::dup2_stdout(io::stderr().as_fd())?;
+        }
+        Ok(())
+    }
+
+    /// Sends `state` to the service manager, if there is one.
+    pub(super) fn notify(&self, state: &[u8]) {
+        if let Some(socket) = &self.notify {
+            // A manager that does not listen is no reason to stop serving.
+            let _not_listening = unistd::write(socket, state);
+        }
+    }
+}
+
+/// Text in a fixed buffer; writing more than fits is an error.
+struct Text {
+    buffer: [u8; ROOM],
+    length: usize,
+}
+
+impl Text {
+    fn new() -> Self {
+        Self { buffer: [0; ROOM], length: 0 }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.buffer.get(..self.length).unwrap_or_default()
+    }
+}
+
+impl Write for Text {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let end = self.length.checked_add(text.len()).ok_or(fmt::Error)?;
+        let place = self.buffer.get_mut(self.length..end).ok_or(fmt::Error)?;
+        place.copy_from_slice(text.as_bytes());
+        self.length = end;
+        Ok(())
+    }
+}

@@ -1,0 +1,39 @@
+//! The numbers at which the keeper and its workers find their descriptors.
+//!
+//! Fixed numbers pass through exec without arguments, and let a new keeper copy
+//! them out of a worker whose keeper was killed.
+
+use std::os::fd::RawFd;
+
+use crate::shared::slots::{BANKS, SLOTS};
+
+/// The memfd with [`Shared`](crate::shared::Shared).
+pub const MEMORY: RawFd = 100;
+
+/// The timer that watches for hung workers: armed by workers, read by the keeper.
+pub const WATCH: RawFd = 101;
+
+/// An eventfd that workers write when their state has changed.
+pub const KEEPER_WAKE: RawFd = 102;
+
+/// The lock file; the keeper's alone.
+pub const LOCK: RawFd = 103;
+
+/// The service manager's socket, where there is one; the keeper's alone.
+pub const NOTIFY: RawFd = 104;
+
+/// The program file to start workers from; the keeper's alone.
+pub const PROGRAM: RawFd = 105;
+
+/// An eventfd for each bank, which the keeper writes when the worker has
+/// something to do.
+pub const WORKER_WAKE: [RawFd; BANKS] = [110, 111, 112, 113];
+
+/// The session's descriptor of `/dev/fuse` and its clones, one for each thread
+/// of a worker.
+pub const DEVICES: [RawFd; SLOTS] = [120, 121, 122, 123];
+
+/// Every descriptor that workers have too.
+pub fn of_workers() -> impl Iterator<Item = RawFd> {
+    [MEMORY, WATCH, KEEPER_WAKE].into_iter().chain(WORKER_WAKE).chain(DEVICES)
+}

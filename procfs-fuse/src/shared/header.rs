@@ -1,0 +1,75 @@
+//! Which layout the memory has, and the life of the mount so far.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
+use std::time::Duration;
+
+/// The first word: "porthole" in ASCII.
+const MAGIC: u64 = u64::from_be_bytes(*b"porthole");
+
+/// Counts incompatible changes of [`Shared`](crate::shared::Shared). Workers of
+/// versions with different layouts cannot follow each other.
+pub const LAYOUT: u64 = 1;
+
+/// How often the keeper looks for hung workers while requests are in flight.
+pub const WATCH_INTERVAL: Duration = Duration::from_millis(250);
+
+/// Facts about the mount; all zero in a new memfd.
+#[derive(Debug)]
+#[repr(C, align(4096))]
+pub struct Header {
+    magic: AtomicU64,
+    layout: AtomicU64,
+    /// When the tree was mounted, in seconds since 1970.
+    pub mounted_at: AtomicU64,
+    /// Descriptors of `/dev/fuse`: the session's own and its clones.
+    pub devices: AtomicU32,
+    /// 1 where the kernel hands requests out again on demand (6.9).
+    pub can_resend: AtomicU32,
+    /// Generation of the newest worker; the first is 1.
+    pub generation: AtomicU64,
+    /// Workers replaced because they died or hung.
+    pub takeovers: AtomicU64,
+    /// Workers and keepers replaced on request.
+    pub upgrades: AtomicU64,
+    /// Upgrades that were refused because the new version did not start.
+    pub refused_upgrades: AtomicU64,
+    /// 1 while the timer that watches for hung workers is running. The first
+    /// request after a quiet time arms it and the keeper lets it rest, so a
+    /// daemon that nobody asks wakes nobody.
+    pub watch_armed: AtomicU32,
+    /// How the last worker that died ended, as wait(2) encodes it.
+    pub last_end: AtomicU32,
+    /// Requests answered with the host's file because of the quarantine.
+    pub quarantined_answers: AtomicU64,
+    /// Files opened without a record, because the table or a share of it was full.
+    pub unrecorded_opens: AtomicU64,
+}
+
+/// The memory has another layout than this program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the running daemon's memory has layout {found}, this version knows {LAYOUT}")]
+pub struct LayoutError {
+    /// What the memory says; 0 when it is none of ours.
+    pub found: u64,
+}
+
+impl Header {
+    /// Marks new memory as having this version's layout.
+    pub fn format(&self) {
+        self.layout.store(LAYOUT, SeqCst);
+        self.magic.store(MAGIC, SeqCst);
+    }
+
+    /// Checks that this version knows the layout.
+    ///
+    /// # Errors
+    ///
+    /// [`LayoutError`] when it does not.
+    pub fn check(&self) -> Result<(), LayoutError> {
+        match (self.magic.load(SeqCst), self.layout.load(SeqCst)) {
+            (MAGIC, LAYOUT) => Ok(()),
+            (MAGIC, found) => Err(LayoutError { found }),
+            _not_ours => Err(LayoutError { found: 0 }),
+        }
+    }
+}

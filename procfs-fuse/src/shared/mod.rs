@@ -1,0 +1,38 @@
+//! Memory that outlives workers: one memfd, held by the keeper.
+//!
+//! The one idea: what a worker must not take with it when it dies is here, and
+//! everything here is atomic words, so that a process that is killed between
+//! any two instructions leaves nothing that its successor cannot read.
+//!
+//! Exactly one worker serves at a time; the next one begins after it is dead.
+//! So words need no locks between processes, only an order: contents first,
+//! then the word that says that they are there.
+//!
+//! What this folder does not do: system calls (`sys`), or decide anything about
+//! workers (`keeper`) and requests (`fuse`).
+
+pub mod descriptors;
+pub mod header;
+pub mod histories;
+pub mod open_table;
+pub mod quarantine;
+pub mod slots;
+pub mod texts;
+
+/// The whole layout; see the parts.
+#[derive(Debug)]
+#[repr(C, align(4096))]
+pub struct Shared {
+    /// Which layout this is, and the life of the mount.
+    pub header: header::Header,
+    /// Requests that are being answered, one bank for each worker.
+    pub banks: [slots::Bank; slots::BANKS],
+    /// Requests that killed workers.
+    pub quarantine: quarantine::Quarantine,
+    /// Open files.
+    pub open_table: open_table::OpenTable,
+    /// Texts of files that were read in part.
+    pub texts: texts::Texts,
+    /// What is remembered about containers.
+    pub histories: histories::Histories,
+}

@@ -1,0 +1,62 @@
+//! Descriptors at agreed numbers, which pass through fork and exec.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+
+/// Takes over the descriptor that this process was started with at `number`.
+///
+/// # Errors
+///
+/// `EBADF`: there is none; the process was started by hand.
+pub fn inherited(number: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: F_GETFD reads a flag; any number is answered with it or EBADF.
+    let flags = unsafe { libc::fcntl(number, libc::F_GETFD) };
+    if flags == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the descriptor is open, and the numbers passed here are reserved:
+    // nothing else in this process opens or closes them.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Makes `fd` known as `number` too, whatever was there before; it is inherited
+/// through exec.
+///
+/// # Errors
+///
+/// `EBADF`, `EMFILE`: `number` is above the limit of descriptors.
+pub fn place(fd: BorrowedFd<'_>, number: RawFd) -> io::Result<()> {
+    // SAFETY: both are numbers; what was open at `number` is one of the numbers
+    // reserved for this, which nothing else uses.
+    let placed = unsafe { libc::dup2(fd.as_raw_fd(), number) };
+    if placed == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Says whether `fd` passes through exec.
+///
+/// # Errors
+///
+/// None that an open descriptor can cause.
+pub fn set_inherited(fd: impl AsFd, inherited: bool) -> io::Result<()> {
+    let flags = if inherited { FdFlag::empty() } else { FdFlag::FD_CLOEXEC };
+    fcntl(fd, FcntlArg::F_SETFD(flags))?;
+    Ok(())
+}
+
+/// Uses the descriptor at one of the agreed numbers.
+///
+/// # Errors
+///
+/// `EBADF`: there is none.
+pub fn borrowed(number: RawFd) -> io::Result<BorrowedFd<'static>> {
+    // SAFETY: F_GETFD reads a flag; any number is answered with it or EBADF.
+    let flags = unsafe { libc::fcntl(number, libc::F_GETFD) };
+    if flags == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the descriptor is open, and the agreed numbers stay open for as
+    // long as the process lives.
+    Ok(unsafe { BorrowedFd::borrow_raw(number) })
+}

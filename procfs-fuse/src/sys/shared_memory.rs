@@ -1,0 +1,67 @@
+//! The memfd that outlives workers: made, mapped, and kept in memory.
+
+use std::io;
+use std::mem::size_of;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::ptr::NonNull;
+
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::mman::{MapFlags, ProtFlags, mlock, mmap};
+use nix::sys::stat::fstat;
+use nix::unistd::ftruncate;
+
+use crate::shared::Shared;
+
+/// Name of the memfd as `/proc/PID/fd` shows it.
+pub const NAME: &str = "portholefs";
+
+/// Makes the memory, all zero. Pages come into being when they are used.
+///
+/// # Errors
+///
+/// * `ENFILE`, `EMFILE`: out of descriptors.
+/// * `ENOMEM`: out of memory.
+pub fn create() -> io::Result<OwnedFd> {
+    let memory = memfd_create(NAME, MFdFlags::MFD_CLOEXEC)?;
+    let size = i64::try_from(size_of::<Shared>()).map_err(io::Error::other)?;
+    ftruncate(&memory, size)?;
+    Ok(memory)
+}
+
+/// Maps the memory for the rest of this process's life.
+///
+/// # Errors
+///
+/// * `InvalidData`: the memory has another size, so it is of another version.
+/// * `ENOMEM`: no room in the address space.
+pub fn map(memory: BorrowedFd<'_>) -> io::Result<&'static Shared> {
+    let expected = size_of::<Shared>();
+    if usize::try_from(fstat(memory)?.st_size).ok() != Some(expected) {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "the running daemon's memory has another size than this version's layout",
+        ));
+    }
+    let length = std::num::NonZero::new(expected).ok_or(io::ErrorKind::InvalidInput)?;
+    let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+    // SAFETY: the kernel chooses where, so nothing of ours is replaced.
+    let address = unsafe { mmap(None, length, access, MapFlags::MAP_SHARED, memory.as_fd(), 0)? };
+    // SAFETY: the mapping is as long as `Shared`, page-aligned as `Shared` wants
+    // it, never unmapped, and backed by a memfd that only grows, so every access
+    // stays inside it. `Shared` is made of atomic integers alone: every bit
+    // pattern is a value, and other processes may change them at any time.
+    Ok(unsafe { address.cast::<Shared>().as_ref() })
+}
+
+/// Brings the pages of `part` into memory, writable, and keeps them there.
+///
+/// # Errors
+///
+/// `ENOMEM`, `EPERM`: over `RLIMIT_MEMLOCK` without `CAP_IPC_LOCK`.
+pub fn keep_resident<T>(part: &'static T) -> io::Result<()> {
+    let address = NonNull::from(part).cast();
+    // SAFETY: `part` is a live reference, so the range is mapped; locking reads
+    // and changes no byte of it.
+    unsafe { mlock(address, size_of::<T>())? };
+    Ok(())
+}
