@@ -41,8 +41,8 @@ fn second_daemon_is_refused() -> Verdict {
     daemon.stop()
 }
 
-/// A killed daemon leaves a mount whose every use fails; the next start on it
-/// must need nobody's help.
+/// A daemon killed with all its processes leaves a mount whose every use fails;
+/// the next start on it must need nobody's help.
 fn dead_mount_is_replaced() -> Verdict {
     let folder = tempfile::Builder::new().prefix("porthole-tests-").tempdir()?;
     let mount_point = folder.path().join("fs");
@@ -54,9 +54,13 @@ fn dead_mount_is_replaced() -> Verdict {
         Ok(child)
     };
     let mut first = start()?;
+    let worker = status(&mount_point.to_string_lossy(), "worker_pid")?;
     first.kill()?;
     first.wait()?;
+    kill(worker, Signal::SIGKILL)?;
     ensure!(is_mounted(&mount_point), "the kill has unmounted it, so nothing is tested");
+    let dead = || std::fs::read(mount_point.join("proc/meminfo")).is_err();
+    eventually("the worker dies", dead)?;
     let mut second = start()?;
     kill(nix::unistd::Pid::from_raw(second.id().cast_signed()), Signal::SIGTERM)?;
     ensure!(second.wait()?.success(), "the second daemon failed");
@@ -71,29 +75,24 @@ fn daemon_in_the_background() -> Verdict {
     portholefs(&["serve", "--daemon", &path])?.succeeded()?;
     // It has returned, so it serves: no waiting here.
     ensure!(!std::fs::read(mount_point.join("proc/meminfo"))?.is_empty(), "it does not serve yet");
-    let pid = served_by(&path)?;
+    let pid = status(&path, "keeper_pid")?;
     kill(pid, Signal::SIGTERM)?;
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while is_mounted(&mount_point) {
-        ensure!(Instant::now() < deadline, "it does not stop");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    Ok(())
+    eventually("it stops", || !is_mounted(&mount_point))
 }
 
 fn status_names_the_process() -> Verdict {
     let daemon = Daemon::start()?;
-    let pid = served_by(&daemon.mount_point().to_string_lossy())?;
+    let pid = status(&daemon.mount_point().to_string_lossy(), "keeper_pid")?;
     ensure!(pid == daemon.pid(), "status names {pid}, expected {}", daemon.pid());
     daemon.stop()
 }
 
-/// The process that `portholefs status --json` names.
-fn served_by(mount_point: &str) -> Result<nix::unistd::Pid> {
+/// The process that `portholefs status --json` calls `key`.
+fn status(mount_point: &str, key: &str) -> Result<nix::unistd::Pid> {
     let status = portholefs(&["status", "--json", mount_point])?.succeeded()?;
     let json: serde_json::Value = serde_json::from_str(&status.stdout)?;
-    let pid = ["worker_pid", "pid"].iter().find_map(|key| json.get(key)?.as_i64());
-    let pid = pid.with_context(|| format!("there is no pid\n{status}"))?;
+    let pid = json.get(key).and_then(serde_json::Value::as_i64);
+    let pid = pid.with_context(|| format!("there is no {key}\n{status}"))?;
     Ok(nix::unistd::Pid::from_raw(pid.try_into()?))
 }
 
@@ -106,9 +105,15 @@ fn help_teaches() -> Verdict {
 }
 
 fn wait_for(file: &Path) -> Verdict {
+    let served = || std::fs::read(file).is_ok_and(|text| !text.is_empty());
+    eventually(&format!("{} is served", file.display()), served)
+}
+
+/// Waits until `condition` holds, far longer than it needs.
+fn eventually(what: &str, condition: impl Fn() -> bool) -> Verdict {
     let deadline = Instant::now() + Duration::from_secs(30);
-    while std::fs::read(file).map_or(true, |text| text.is_empty()) {
-        ensure!(Instant::now() < deadline, "{} is not served", file.display());
+    while !condition() {
+        ensure!(Instant::now() < deadline, "in vain: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
     Ok(())

@@ -21,6 +21,7 @@ use crate::daemon::mount_point::MountPointError;
 use crate::daemon::preflight::PreflightError;
 use crate::daemon::{Hint, adopt, mount_point, preflight, service_manager};
 use crate::fuse::session::Session;
+use crate::keeper;
 use crate::shared::slots::SLOTS;
 use crate::shared::{Shared, descriptors};
 use crate::sys::{descriptor, fuse_device, process, shared_memory, timer};
@@ -91,6 +92,8 @@ pub fn serve(options: ServeOptions) -> Result<Infallible, ServeError> {
     words.mount_point = mount_point::absolute(&words.mount_point)?;
     announcement.detach().map_err(system("leave the terminal"))?;
     let lock = Lock::take(&words.mount_point)?;
+    // From here on a signal to stop waits for the keeper, which leaves nothing behind.
+    keeper::signals().thread_block().map_err(|errno| system("block signals")(errno.into()))?;
     let orphan = adopt::orphan(&words.mount_point);
     // At once: whoever is refused from now on is told our pid.
     lock.publish(&Status::starting(&words.mount_point))?;

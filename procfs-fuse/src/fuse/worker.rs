@@ -44,6 +44,8 @@ pub struct WorkerOptions {
 ///
 /// Why it cannot serve.
 pub fn run(options: WorkerOptions) -> io::Result<()> {
+    // Standard output may be a pipe that somebody reads to its end.
+    unistd::dup2_stdout(io::stderr())?;
     let inherited = Inherited::take(options.bank)?;
     let shared = shared_memory::map(inherited.memory.as_fd())?;
     shared.header.check().map_err(io::Error::other)?;

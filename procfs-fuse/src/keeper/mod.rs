@@ -69,6 +69,11 @@ enum End {
     Unmounted,
 }
 
+/// The signals that a keeper takes; blocked from before it starts.
+pub fn signals() -> SigSet {
+    [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().collect()
+}
+
 /// Keeps workers serving until told to stop or unmounted by somebody else.
 ///
 /// # Errors
@@ -94,9 +99,7 @@ impl Keeper {
         shared.header.check().map_err(io::Error::other)?;
         // The descriptor stays open at its number, for workers and successors.
         let _kept_open = std::mem::ManuallyDrop::new(memory);
-        let signals: SigSet = [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP]
-            .into_iter()
-            .collect();
+        let signals = signals();
         signals.thread_block()?;
         let [session, ..] = descriptors::DEVICES;
         let keeper = Self {
