@@ -82,7 +82,10 @@ enum Command {
     Worker(WorkerArgs),
     /// Unmount what is ours; started by the keeper.
     #[command(hide = true)]
-    Unmount(UnmountArgs),
+    Unmount(ChildArgs),
+    /// Replace dead files in running containers; started by the keeper.
+    #[command(hide = true)]
+    Heal(ChildArgs),
 }
 
 #[derive(Debug, Args)]
@@ -216,7 +219,7 @@ struct WorkerArgs {
 }
 
 #[derive(Debug, Args)]
-struct UnmountArgs {
+struct ChildArgs {
     mount_point: PathBuf,
     #[command(flatten)]
     log: LogArgs,
@@ -236,6 +239,11 @@ pub fn run() -> ExitCode {
         Command::Keeper(args) => keeper(args),
         Command::Worker(args) => worker(&args),
         Command::Unmount(args) => unmount(&args),
+        Command::Heal(args) => {
+            args.log.start();
+            inject::heal(&args.mount_point);
+            ExitCode::SUCCESS
+        }
     }
 }
 
@@ -280,7 +288,7 @@ fn worker(args: &WorkerArgs) -> ExitCode {
     done(worker::run(WorkerOptions { bank, fallback, settings: Settings::default() }))
 }
 
-fn unmount(args: &UnmountArgs) -> ExitCode {
+fn unmount(args: &ChildArgs) -> ExitCode {
     args.log.start();
     match mount_point::clear(&args.mount_point) {
         Ok(()) => ExitCode::SUCCESS,

@@ -61,6 +61,7 @@ impl Words {
             fallbacks: workers(&["--fallback"])?,
             keeper: self.keeper()?,
             unmount: self.command(&[OsStr::new("unmount")], &self.mount_point)?,
+            heal: self.command(&["heal"].map(OsStr::new), &self.mount_point)?,
             keep: self.keep,
             announce: self.announce,
         })

@@ -52,13 +52,12 @@ pub fn run(options: WorkerOptions) -> io::Result<()> {
     let no_bank = || io::Error::other("the keeper named a bank that is not there");
     let bank = shared.banks.get(options.bank).ok_or_else(no_bank)?;
     prepare_to_crash(shared, bank)?;
-    let entries = serve::entries(&options.settings.root);
+    let tree = Tree::new(serve::entries(&options.settings.root));
     let source = if options.fallback {
         Source::Host
     } else {
         Source::Server(Box::new(serve::Server::new(options.settings).map_err(io::Error::other)?))
     };
-    let tree = Tree::new(entries);
     announce(bank, &inherited)?;
     inherited.wait_for(bank, State::Serving)?;
     let filesystem = Filesystem::take_over(tree, source, shared);

@@ -1,6 +1,7 @@
 //! What a daemon does for containers whose files died with its predecessor.
 //!
-//! It starts `portholefs inject --all` and writes into the log what came of it.
+//! A child of the keeper starts `portholefs inject --all` and writes into the log
+//! what came of it.
 //! The daemon itself goes on serving: the injector reads through the mount, so
 //! it needs answers. Whatever becomes of the injector, the daemon stays.
 
@@ -10,7 +11,6 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -23,18 +23,13 @@ use crate::inject::report::Report;
 const TIME_LIMIT: Duration = Duration::from_secs(30);
 
 /// Replaces dead files in all running containers by those mounted at
-/// `mount_point`, which are answered already. Returns at once.
+/// `mount_point`, which are answered already. Runs in a process of its own, which
+/// the keeper starts.
 pub fn heal(mount_point: &Path) {
-    let mount_point = mount_point.to_owned();
-    let healing = thread::Builder::new().name("heal".to_owned()).spawn(move || {
-        let start = Instant::now();
-        match injected(&mount_point) {
-            Ok(report) => log(&report, start.elapsed()),
-            Err(error) => warn!(%error, "running containers could not be healed"),
-        }
-    });
-    if let Err(error) = healing {
-        warn!(%error, "running containers could not be healed");
+    let start = Instant::now();
+    match injected(mount_point) {
+        Ok(report) => log(&report, start.elapsed()),
+        Err(error) => warn!(%error, "running containers could not be healed"),
     }
 }
 

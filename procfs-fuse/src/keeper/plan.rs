@@ -20,6 +20,9 @@ pub struct Plan {
     pub keeper: CommandLine,
     /// The command line of the child that unmounts.
     pub unmount: CommandLine,
+    /// The command line of the child that gives running containers live files
+    /// for those of a dead daemon.
+    pub heal: CommandLine,
     /// SIGTERM leaves the mount to a successor.
     pub keep: bool,
     /// A parent waits on standard output.

@@ -11,6 +11,7 @@ use nix::unistd;
 
 use crate::keeper::Keeper;
 use crate::shared::slots::State;
+use crate::sys::process;
 
 /// Room for a status: a path of 4,096 bytes, escaped, and some numbers.
 const ROOM: usize = 8192;
@@ -64,6 +65,8 @@ impl Keeper {
         if !std::mem::take(&mut self.unannounced) {
             return Ok(());
         }
+        // Containers of a daemon that is gone with its keeper have dead files.
+        process::spawn(self.program.as_fd(), &self.plan.heal)?;
         self.notify(b"READY=1\nSTATUS=serving");
         if self.plan.announce {
             let _parent_is_gone = unistd::write(io::stdout(), b"ready\n");
