@@ -137,12 +137,13 @@ impl InterfaceFile {
 
 /// The whole text of a file of the kernel, made at this moment.
 ///
-/// For files of one record, as interface files are; a list of records such as
-/// `cgroup.procs` comes in pieces that do not fill the buffer.
+/// For files of one record, as interface files and those of a task are; a list of
+/// records such as `cgroup.procs` comes in pieces that do not fill the buffer.
+/// Bytes that are not UTF-8 (any program may call itself by some) are replaced.
 ///
 /// # Errors
 ///
-/// What the kernel answers; text that is not UTF-8 is `InvalidData`.
+/// What the kernel answers.
 pub fn read_from_start(file: &File) -> io::Result<String> {
     let mut bytes = vec![0; USUAL_SIZE];
     let mut filled = 0;
@@ -158,7 +159,8 @@ pub fn read_from_start(file: &File) -> io::Result<String> {
         bytes.resize(bytes.len() * 2, 0);
     }
     bytes.truncate(filled);
-    String::from_utf8(bytes).map_err(|error| io::Error::new(ErrorKind::InvalidData, error))
+    Ok(String::from_utf8(bytes)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
 }
 
 fn controller_of(path: &Path) -> String {
@@ -222,6 +224,14 @@ mod tests {
         let error = InterfaceFile::new(dir.path(), "memory.max").read(parse_v2).unwrap_err();
         let ReadError::Format { source, .. } = error else { panic!("{error}") };
         assert_eq!(source.to_string(), "expected a number or \"max\", found \"12k\"");
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_spoil_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("stat"), b"1 (\xff\xfe) S 0\n").unwrap();
+        let text = read_from_start(&File::open(dir.path().join("stat")).unwrap()).unwrap();
+        assert_eq!(text, "1 (\u{fffd}\u{fffd}) S 0\n");
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub static CATALOG: &[Entry] = &[
     public("proc/cpuinfo", Needs::CPU_LIMITS, cpuinfo),
     public("proc/diskstats", Needs::IO, diskstats),
     public("proc/interrupts", Needs::CPU_LIMITS, cpu_columns),
-    public("proc/loadavg", Needs::TASKS.union(Needs::LOAD), loadavg),
+    public("proc/loadavg", Needs::TASKS.union(Needs::LOAD).union(Needs::START), loadavg),
     public("proc/meminfo", MEMORY_USE, meminfo),
     public("proc/partitions", Needs::IO, partitions),
     public("proc/pressure/cpu", Needs::CPU_PRESSURE, pressure),
@@ -41,9 +41,9 @@ pub static CATALOG: &[Entry] = &[
     public("proc/schedstat", Needs::CPU_LIMITS, schedstat),
     private("proc/slabinfo", Needs::empty(), slabinfo),
     public("proc/softirqs", Needs::CPU_LIMITS, cpu_columns),
-    public("proc/stat", CPU_TIME.union(Needs::TASKS), stat),
+    public("proc/stat", CPU_TIME.union(Needs::TASKS).union(Needs::READER), stat),
     public("proc/swaps", Needs::MEMORY, swaps),
-    public("proc/uptime", CPU_TIME, uptime),
+    public("proc/uptime", CPU_TIME.union(Needs::READER), uptime),
     public("proc/vmstat", MEMORY_USE.union(Needs::IO), vmstat),
     public("proc/zoneinfo", MEMORY_USE.union(Needs::CPU_LIMITS), zoneinfo),
     public("sys/devices/system/cpu/enabled", Needs::CPU_LIMITS, cpus),
@@ -63,7 +63,7 @@ pub static CATALOG: &[Entry] = &[
 
 const MEMORY_USE: Needs = Needs::MEMORY.union(Needs::MEMORY_STAT);
 const NODES: Needs = Needs::NODES.union(Needs::CPU_LIMITS);
-const CPU_TIME: Needs = Needs::CPU_LIMITS.union(Needs::CPU_USAGE);
+const CPU_TIME: Needs = Needs::CPU_LIMITS.union(Needs::CPU_USAGE).union(Needs::START);
 
 /// A file that everybody may read and nobody may write.
 const fn public(

@@ -29,9 +29,6 @@ pub struct Caller {
     pub membership: Membership,
     /// Where its pid namespace began.
     pub pid_namespace: PidNamespace,
-    /// What its time namespace adds to the host's `CLOCK_BOOTTIME`, in
-    /// nanoseconds; `None` in the host's.
-    pub boottime_offset_ns: Option<i64>,
 }
 
 /// The pid namespace of a caller.
@@ -88,12 +85,20 @@ impl Callers {
             }
             _ => PidNamespace::Host,
         };
-        Ok(Caller { membership, pid_namespace, boottime_offset_ns: self.boottime_offset(&task)? })
+        Ok(Caller { membership, pid_namespace })
     }
 
+    /// What the time namespace of the thread `id` adds to the host's
+    /// `CLOCK_BOOTTIME`, in nanoseconds; `None` in the host's.
+    ///
     /// `timens_offsets` is about the time namespace of the task's *children*, which
     /// is another one between `unshare` and `fork`; then nothing tells the offset.
-    fn boottime_offset(&self, task: &Task) -> Result<Option<i64>, TaskError> {
+    ///
+    /// # Errors
+    ///
+    /// [`TaskError`] when it has ended, or the kernel hides it from us.
+    pub fn boottime_offset_ns(&self, id: u32) -> Result<Option<i64>, TaskError> {
+        let task = Task::new(&self.proc, id);
         let time = task.namespace("time")?;
         if time == self.host.time || time != task.namespace("time_for_children")? {
             return Ok(None);

@@ -9,6 +9,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use cgroupfs::format::FormatError;
+use cgroupfs::interface::read_from_start;
 use cgroupfs::membership::{self, Membership};
 
 use super::task_files;
@@ -95,9 +96,8 @@ impl Task {
     ///
     /// [`TaskError`] when the task is gone or the kernel refuses.
     pub fn text(&self, name: &str) -> Result<String, TaskError> {
-        let path = self.path(name);
-        let bytes = fs::read(&path).map_err(|source| TaskError::new(&path, source))?;
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
+        read_from_start(&self.open(name)?)
+            .map_err(|source| TaskError::new(&self.path(name), source))
     }
 
     /// What `parse` makes of its file `name`.

@@ -64,6 +64,10 @@ bitflags! {
         const MEMORY_PRESSURE = 1 << 10;
         /// [`Host::nodes`] and [`Cpu::memory_nodes`].
         const NODES = 1 << 11;
+        /// [`Sample::reader`].
+        const READER = 1 << 12;
+        /// [`Container::started_ns`].
+        const START = 1 << 13;
     }
 }
 

@@ -45,9 +45,12 @@ pub fn after(averages: [u64; 3], periods: u64, active: u64) -> [u64; 3] {
 /// The averages to begin with: as if the load had been, for ever, the larger of
 /// the tasks that run now and the CPU time `used_ns` in the `elapsed_ns` before,
 /// of which nothing else is known.
+///
+/// Less than a period tells nothing about a rate: a container that has begun
+/// this instant has used all the time there was.
 pub fn seed(running: u64, used_ns: u64, elapsed_ns: u64) -> [u64; 3] {
     let used = u128::from(used_ns) * u128::from(FIXED_1);
-    let rate = used.checked_div(u128::from(elapsed_ns)).unwrap_or(0);
+    let rate = used / u128::from(elapsed_ns.max(PERIOD_NS));
     let rate = u64::try_from(rate).unwrap_or(u64::MAX);
     [rate.max(running.saturating_mul(FIXED_1)); 3]
 }
@@ -85,10 +88,16 @@ mod tests {
 
     #[test]
     fn a_seed_is_what_runs_now_or_what_was_used() {
-        check(seed(2, 0, 100), ["2.00"; 3]);
-        check(seed(0, 150, 100), ["1.50"; 3]);
-        check(seed(1, 150, 100), ["1.50"; 3]);
+        check(seed(2, 0, 2 * PERIOD_NS), ["2.00"; 3]);
+        check(seed(0, 3 * PERIOD_NS, 2 * PERIOD_NS), ["1.50"; 3]);
+        check(seed(1, 3 * PERIOD_NS, 2 * PERIOD_NS), ["1.50"; 3]);
         check(seed(0, 0, 0), ["0.00"; 3]);
+    }
+
+    #[test]
+    fn a_container_that_has_just_begun_is_not_busy_for_it() {
+        check(seed(0, 20_000_000, 10_000_000), ["0.00"; 3]);
+        check(seed(1, 20_000_000, 10_000_000), ["1.00"; 3]);
     }
 
     #[test]

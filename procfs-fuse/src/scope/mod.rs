@@ -306,7 +306,6 @@ mod tests {
                 crate::caller::Init { started_ns: 0, depth: 1 },
                 member("3:cpuset:/x\n2:memory:/box\n1:cpu:/\n"),
             ),
-            boottime_offset_ns: None,
         };
         let groups = groups_of(&caller, &layout).unwrap();
         let found: Vec<_> =

@@ -92,14 +92,14 @@ impl Server {
     /// reports, 0 when it is outside our pid namespace.
     ///
     /// Never fails: who cannot be identified is shown the host's file.
-    pub fn open(&self, _entry: &Entry, thread: u32) -> Opening {
-        self.decide(thread).unwrap_or_else(|fault| {
+    pub fn open(&self, entry: &Entry, thread: u32) -> Opening {
+        self.decide(entry.needs, thread).unwrap_or_else(|fault| {
             self.faults.note(&fault);
             Opening::default()
         })
     }
 
-    fn decide(&self, thread: u32) -> Result<Opening, Fault> {
+    fn decide(&self, needs: Needs, thread: u32) -> Result<Opening, Fault> {
         if thread == 0 {
             return Err(Fault::Unseen);
         }
@@ -114,7 +114,11 @@ impl Server {
                 PidNamespace::Host => None,
                 PidNamespace::Other(init, _) => Some(init),
             },
-            boottime_offset_ns: caller.boottime_offset_ns,
+            boottime_offset_ns: if needs.contains(Needs::READER) {
+                self.callers.boottime_offset_ns(thread)?
+            } else {
+                None
+            },
         })
     }
 
@@ -172,7 +176,9 @@ impl Server {
         let now_ns = self.clock.now_ns().map_err(Fault::Clock)?;
         let depth = opening.init.map_or(0, |init| init.depth);
         let mut readings = files.read(needs, depth)?;
-        readings.started_ns = self.started_ns(opening, container, &files)?;
+        if needs.contains(Needs::START) {
+            readings.started_ns = self.started_ns(opening, container, &files)?;
+        }
         if needs.contains(Needs::LOAD) {
             let load = self.sampler.load(&container.load, &files, now_ns, readings.started_ns)?;
             readings.load = Some(load);
