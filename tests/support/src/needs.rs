@@ -32,6 +32,8 @@ pub enum Need {
     Cpus(usize),
     /// Swap space.
     Swap,
+    /// A processor, and not a program that imitates one: timings mean something.
+    NativeSpeed,
     /// Time namespaces: Linux 5.6.
     TimeNamespaces,
     /// The long tier: `cargo xtask test --full`.
@@ -76,6 +78,9 @@ impl Need {
                 format!("fewer than {count} CPUs, only {} (cargo xtask vm)", online_cpus()),
             ),
             Self::Swap => (swap_total() > 0, "no swap space (cargo xtask vm)".into()),
+            Self::NativeSpeed => {
+                (!is_imitated(), "timings mean nothing on an imitated processor".into())
+            }
             Self::TimeNamespaces => (
                 Path::new("/proc/self/ns/time").exists(),
                 "no time namespaces (Linux 5.6 or newer)".into(),
@@ -99,6 +104,7 @@ impl Need {
             | Self::Controller(_)
             | Self::Cpus(_)
             | Self::Swap
+            | Self::NativeSpeed
             | Self::TimeNamespaces
             | Self::Workspace
             | Self::Full => true,
@@ -138,6 +144,11 @@ fn has_controller(name: &str) -> bool {
 /// Whether a container, which sees only `/usr` of the host, finds the program.
 fn has_program(name: &str) -> bool {
     ["/usr/bin", "/usr/sbin"].iter().any(|folder| Path::new(folder).join(name).exists())
+}
+
+/// Whether the processor is a program: qemu without KVM says so.
+fn is_imitated() -> bool {
+    std::fs::read_to_string("/proc/cpuinfo").is_ok_and(|text| text.contains("QEMU"))
 }
 
 /// CPUs that are online on this machine.

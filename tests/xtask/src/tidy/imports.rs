@@ -24,7 +24,7 @@ const IO: &[&str] = &[
     "std::process",
     "std::net",
     "std::thread",
-    "std::os",
+    "std::os::fd",
     "nix",
     "libc",
     "fuser",
