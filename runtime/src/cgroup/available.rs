@@ -1,5 +1,9 @@
 //! Whether the machine has the controllers that a plan's limits need.
 
+use std::path::Path;
+
+use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, statfs};
+
 use super::CgroupError;
 use crate::plan::Resources;
 
@@ -34,6 +38,20 @@ pub(super) fn check(resources: &Resources, controllers: &[String]) -> Result<(),
     }
 }
 
+/// Checks that a hierarchy's directory is the kernel's: a mount that hides the
+/// hierarchies would take every limit and keep none.
+///
+/// # Errors
+///
+/// [`CgroupError::Hidden`].
+pub(super) fn check_kind(directory: &Path) -> Result<(), CgroupError> {
+    let kind = statfs(directory).map(|found| found.filesystem_type());
+    match kind {
+        Ok(CGROUP_SUPER_MAGIC | CGROUP2_SUPER_MAGIC) => Ok(()),
+        _ => Err(CgroupError::Hidden { path: directory.to_owned() }),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -43,6 +61,18 @@ mod tests {
         let controllers: Vec<String> = controllers.iter().map(|name| (*name).to_owned()).collect();
         let refused = check(resources, &controllers).err().map(|error| error.to_string());
         assert_eq!(refused.as_deref(), message);
+    }
+
+    #[test]
+    fn a_folder_of_another_file_system_is_no_hierarchy() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(
+            check_kind(folder.path()).unwrap_err().to_string(),
+            format!(
+                "{} is not a cgroup hierarchy: something is mounted over it",
+                folder.path().display()
+            )
+        );
     }
 
     #[test]

@@ -32,7 +32,21 @@ pub enum CgroupError {
         /// Why.
         source: io::Error,
     },
-    /// The group's directories could not be made.
+    /// The directory of a hierarchy is of another file system.
+    #[error("{} is not a cgroup hierarchy: something is mounted over it", path.display())]
+    Hidden {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// v2: a directory could not be made.
+    #[error("making cgroup {}", path.display())]
+    Make {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// v1: the group's directories could not be made.
     #[error("making cgroup {group}: {reason}")]
     Create {
         /// The group, relative to its hierarchies.
@@ -97,6 +111,13 @@ impl CgroupError {
                 "leave {option} out, or boot with the {controller} controller enabled"
             )),
             Self::NotDelegated { source, option, .. } => Some(delegation_hint(source, option)),
+            Self::Hidden { .. } => Some("see: findmnt -R /sys/fs/cgroup".to_owned()),
+            Self::Make { source, .. } if source.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+                Some(
+                    "run porthole where /sys/fs/cgroup is writable, not inside a container"
+                        .to_owned(),
+                )
+            }
             _ => None,
         }
     }

@@ -16,7 +16,7 @@ mod limits;
 mod lock;
 mod removal;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use cgroups_rs::CgroupPid;
 use cgroups_rs::fs::{Cgroup, hierarchies};
@@ -49,6 +49,7 @@ impl ContainerCgroup {
     /// [`CgroupError`], and then the groups are removed again.
     pub fn create(&self, resources: &Resources) -> Result<Vec<Warning>, CgroupError> {
         available::check(resources, &self.controllers())?;
+        self.hierarchies().iter().try_for_each(|path| available::check_kind(path))?;
         let made = self.make(resources);
         if made.is_err() {
             // The first failure is the one to tell; what could not be removed
@@ -60,11 +61,13 @@ impl ContainerCgroup {
 
     fn make(&self, resources: &Resources) -> Result<Vec<Warning>, CgroupError> {
         let lock = lock::hold()?;
-        self.cgroup.create().map_err(|error| CgroupError::create(self.cgroup.path(), &error))?;
-        drop(lock);
+        let name = self.cgroup.path();
         if self.cgroup.v2() {
-            delegated::check(&self.directory(), resources)?;
+            delegated::make(Path::new(hierarchies::UNIFIED_MOUNTPOINT), name, resources)?;
+        } else {
+            self.cgroup.create().map_err(|error| CgroupError::create(name, &error))?;
         }
+        drop(lock);
         limits::apply(&self.cgroup, resources)
     }
 
@@ -113,8 +116,8 @@ impl ContainerCgroup {
         self.directories().iter().filter_map(|path| path.parent()).map(PathBuf::from).collect()
     }
 
-    /// The group's directory on v2.
-    fn directory(&self) -> PathBuf {
-        PathBuf::from(hierarchies::UNIFIED_MOUNTPOINT).join(self.cgroup.path())
+    /// Where each hierarchy is mounted.
+    fn hierarchies(&self) -> Vec<PathBuf> {
+        self.parents().iter().filter_map(|path| path.parent()).map(PathBuf::from).collect()
     }
 }
