@@ -29,7 +29,7 @@ impl Engine {
 
     /// `porthole WORDS`.
     pub(crate) fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_porthole"));
+        let mut command = Command::new(program());
         command.args(words).env("PORTHOLE_STATE_DIR", self.state_dir()).env(MARK, mark());
         command
     }
@@ -137,6 +137,13 @@ impl Foreground {
     pub(crate) fn end(self) -> Result<Ran> {
         Ok(Ran::of("porthole run".to_owned(), &self.child.wait_with_output()?))
     }
+}
+
+/// `porthole`: that of `PORTHOLE_BIN_DIR`, as where an installed one is tested,
+/// else cargo's.
+pub(crate) fn program() -> PathBuf {
+    let folder = std::env::var_os("PORTHOLE_BIN_DIR").map(PathBuf::from);
+    folder.map_or_else(|| env!("CARGO_BIN_EXE_porthole").into(), |folder| folder.join("porthole"))
 }
 
 /// Sends a process a signal.

@@ -4,7 +4,7 @@ use libtest_mimic::Trial;
 use support::needs::online_cpus;
 use support::{Verdict, trial};
 
-use crate::engine::{Engine, ROOT};
+use crate::engine::{Engine, ROOT, program};
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
@@ -82,7 +82,7 @@ fn no_daemon_and_no_program_for_it() -> Verdict {
     // A copy in a folder of its own has no portholefs beside it.
     let folder = tempfile::tempdir()?;
     let alone = folder.path().join("porthole");
-    std::fs::copy(env!("CARGO_BIN_EXE_porthole"), &alone)?;
+    std::fs::copy(program(), &alone)?;
     let mount_point = folder.path().join("fs");
     let mut command = std::process::Command::new(alone);
     command.args(["run", "--view"]).arg(&mount_point).args(["--", "true"]);
@@ -101,7 +101,7 @@ fn only_root_can_start_containers() -> Verdict {
     let folder = tempfile::tempdir()?;
     // Somewhere that everybody may execute it.
     let path = folder.path().join("porthole");
-    std::fs::copy(env!("CARGO_BIN_EXE_porthole"), &path)?;
+    std::fs::copy(program(), &path)?;
     let mut open = std::process::Command::new("chmod");
     support::Ran::new(open.arg("0755").arg(folder.path()).arg(&path))?.succeeded()?;
     let mut command = std::process::Command::new("setpriv");
