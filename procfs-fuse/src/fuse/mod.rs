@@ -13,6 +13,7 @@
 
 mod device;
 pub mod filesystem;
+mod histories;
 mod open_files;
 mod reply;
 mod request;

@@ -17,6 +17,7 @@ use tracing::{debug, info, warn};
 use crate::config::Settings;
 use crate::fuse::device::Server;
 use crate::fuse::filesystem::Filesystem;
+use crate::fuse::histories::SharedHistories;
 use crate::fuse::source::Source;
 use crate::fuse::tree::Tree;
 use crate::serve;
@@ -56,7 +57,9 @@ pub fn run(options: WorkerOptions) -> io::Result<()> {
     let source = if options.fallback {
         Source::Host
     } else {
-        Source::Server(Box::new(serve::Server::new(options.settings).map_err(io::Error::other)?))
+        let memory = Box::new(SharedHistories::new(shared));
+        let server = serve::Server::new(options.settings).map_err(io::Error::other)?;
+        Source::Server(Box::new(server.with_memory(memory)))
     };
     announce(bank, &inherited)?;
     inherited.wait_for(bank, State::Serving)?;

@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use cgroupfs::layout::Layout;
 use parking_lot::{Mutex, RwLock};
 
+use super::memory::{Memory, NoMemory};
 use super::opening::{GroupIds, id_of};
 use crate::config::Settings;
 use crate::history::History;
@@ -34,7 +35,7 @@ pub(super) struct Container {
     groups: Groups,
     files: Mutex<Option<Arc<ContainerFiles>>>,
     /// What its files showed, for the next reading.
-    pub(super) history: Mutex<History>,
+    history: Mutex<Option<History>>,
     /// Its load averages.
     pub(super) load: Arc<LoadAverage>,
     /// When its oldest task began; looked for once, where there is no init.
@@ -50,6 +51,7 @@ pub(super) struct Containers {
     known: RwLock<Known>,
     /// Counts reads: the larger, the later.
     reads: AtomicU64,
+    memory: Box<dyn Memory>,
 }
 
 #[derive(Debug, Default)]
@@ -61,7 +63,13 @@ struct Known {
 impl Containers {
     /// No containers yet; processes are below `proc`.
     pub(super) fn new(proc: PathBuf, settings: Settings) -> Self {
-        Self { proc, settings, known: RwLock::default(), reads: AtomicU64::new(0) }
+        Self {
+            proc,
+            settings,
+            known: RwLock::default(),
+            reads: AtomicU64::new(0),
+            memory: Box::new(NoMemory),
+        }
     }
 
     /// The ids of the container with these groups, which is known from here on.
@@ -108,6 +116,24 @@ impl Containers {
         let window = self.settings.memory_stat_sharing;
         let new = || Arc::new(ContainerFiles::new(&self.proc, &container.groups, window));
         Some(Arc::clone(container.files.lock().get_or_insert_with(new)))
+    }
+
+    /// From now on histories are kept in `memory` too.
+    pub(super) fn set_memory(&mut self, memory: Box<dyn Memory>) {
+        self.memory = memory;
+    }
+
+    /// Lets `step` look at the history of `container` and take it further.
+    pub(super) fn with_history(&self, container: &Container, step: impl FnOnce(&mut History)) {
+        let name = container.ids.name();
+        let mut history = container.history.lock();
+        let before = history.or_else(|| self.memory.recall(name)).unwrap_or_default();
+        let mut after = before;
+        step(&mut after);
+        *history = Some(after);
+        if after != before {
+            self.memory.remember(name, &after);
+        }
     }
 
     /// How many containers have their files open.

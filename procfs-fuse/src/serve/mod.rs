@@ -13,9 +13,11 @@
 mod containers;
 mod faults;
 mod files;
+mod memory;
 mod opening;
 
 pub use files::entries;
+pub use memory::Memory;
 pub use opening::{GroupIds, OPENING_WORDS, Opening};
 
 use std::error::Error;
@@ -86,6 +88,13 @@ impl Server {
             clock,
             tick_ns,
         })
+    }
+
+    /// The same, with a memory for histories that outlives it.
+    #[must_use]
+    pub fn with_memory(mut self, memory: Box<dyn Memory>) -> Self {
+        self.containers.set_memory(memory);
+        self
     }
 
     /// Decides for whom a file is opened; `thread` is the thread id that FUSE
@@ -160,7 +169,9 @@ impl Server {
             sampled => sampled,
         }?;
         let mut text = String::with_capacity(host_text.len());
-        (entry.render)(&sample, &mut container.history.lock(), &mut text);
+        self.containers.with_history(&container, |history| {
+            (entry.render)(&sample, history, &mut text);
+        });
         Ok(text)
     }
 

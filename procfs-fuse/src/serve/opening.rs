@@ -81,6 +81,17 @@ impl GroupIds {
         self.ids.iter().all(|id| *id == 0)
     }
 
+    /// One number that stands for the ids: the same in every process, and as good
+    /// as never the same for another container.
+    pub fn name(&self) -> u64 {
+        const OFFSET_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
+        const PRIME: u64 = 0x0100_0000_01b3;
+        let words = self.ids.into_iter().chain([self.v2]);
+        words.flat_map(u64::to_ne_bytes).fold(OFFSET_BASIS, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(PRIME) // FNV-1a
+        })
+    }
+
     /// The groups, by controller, version and id.
     pub fn iter(&self) -> impl Iterator<Item = (Controller, Version, u64)> + '_ {
         Controller::ALL.into_iter().zip(self.ids).enumerate().filter_map(

@@ -8,6 +8,7 @@ pub mod crash;
 pub mod descriptor;
 pub mod fuse_device;
 pub mod pid_namespace;
+pub mod plain;
 pub mod process;
 pub mod shared_memory;
 pub mod timer;

@@ -1,0 +1,99 @@
+//! Histories of containers in the memory that outlives the worker.
+
+use std::collections::HashMap;
+
+use parking_lot::Mutex;
+
+use crate::history::History;
+use crate::serve::Memory;
+use crate::shared::Shared;
+use crate::shared::histories::Place;
+use crate::sys::{clock, plain};
+
+/// The shared memory, as the server asks for it.
+#[derive(Debug)]
+pub(crate) struct SharedHistories {
+    shared: &'static Shared,
+    /// Where each container's history is; looked up when first asked for, which
+    /// is after the worker before has ended.
+    places: Mutex<Option<HashMap<u64, Place>>>,
+}
+
+impl SharedHistories {
+    pub(crate) fn new(shared: &'static Shared) -> Self {
+        Self { shared, places: Mutex::new(None) }
+    }
+
+    fn with_places<R>(&self, look: impl FnOnce(&mut HashMap<u64, Place>) -> R) -> R {
+        let remembered = || self.shared.histories.remembered();
+        let mut places = self.places.lock();
+        look(places.get_or_insert_with(|| {
+            remembered().map(|(container, place, _last_ns)| (container, place)).collect()
+        }))
+    }
+}
+
+impl Memory for SharedHistories {
+    fn recall(&self, container: u64) -> Option<History> {
+        let place = self.with_places(|places| places.get(&container).copied())?;
+        Some(plain::history(self.shared.histories.load(place)))
+    }
+
+    fn remember(&self, container: u64, history: &History) {
+        self.with_places(|places| {
+            let place = places.get(&container).copied().unwrap_or_else(|| {
+                let place = self.shared.histories.make_room(container);
+                places.retain(|_container, other| *other != place);
+                places.insert(container, place);
+                place
+            });
+            let words = plain::words(history);
+            self.shared.histories.store(place, &words, clock::boottime_ns());
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::cpu_time::Reading;
+    use crate::shared::histories::CONTAINERS;
+    use crate::sys::shared_memory;
+    use std::os::fd::AsFd;
+
+    fn history(user_ns: u64) -> History {
+        let mut history = History::default();
+        history.cpu.advance(&Reading { now_ns: 9, started_ns: 1, user_ns, system_ns: 2, cpus: 2 });
+        history
+    }
+
+    #[test]
+    fn the_next_worker_recalls_what_was_remembered() {
+        let shared = shared_memory::map(shared_memory::create().unwrap().as_fd()).unwrap();
+        let memory = SharedHistories::new(shared);
+        assert_eq!(memory.recall(7), None);
+        memory.remember(7, &history(100));
+        memory.remember(8, &history(50));
+        memory.remember(7, &history(200));
+        let memory = SharedHistories::new(shared);
+        assert_eq!(memory.recall(7), Some(history(200)));
+        assert_eq!(memory.recall(8), Some(history(50)));
+        assert_eq!(memory.recall(9), None);
+    }
+
+    #[test]
+    fn a_full_memory_forgets_who_was_idle_longest() {
+        let shared = shared_memory::map(shared_memory::create().unwrap().as_fd()).unwrap();
+        let memory = SharedHistories::new(shared);
+        let count = CONTAINERS as u64;
+        for container in 1..=count {
+            memory.remember(container, &history(container));
+        }
+        memory.remember(1, &history(1)); // not idle any more
+        memory.remember(count + 1, &history(5));
+        assert_eq!(memory.recall(2), None);
+        assert_eq!(memory.recall(1), Some(history(1)));
+        assert_eq!(memory.recall(count + 1), Some(history(5)));
+        assert_eq!(SharedHistories::new(shared).recall(count), Some(history(count)));
+    }
+}

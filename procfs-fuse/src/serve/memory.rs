@@ -1,0 +1,26 @@
+//! Where histories are kept beyond the life of this process.
+
+use std::fmt::Debug;
+
+use crate::history::History;
+
+/// A memory that outlives the process; the FUSE side offers one.
+pub trait Memory: Debug + Send + Sync {
+    /// What was last remembered about a container.
+    fn recall(&self, container: u64) -> Option<History>;
+
+    /// Replaces what is remembered about a container.
+    fn remember(&self, container: u64, history: &History);
+}
+
+/// No such memory: a process on its own remembers for as long as it lives.
+#[derive(Debug)]
+pub(super) struct NoMemory;
+
+impl Memory for NoMemory {
+    fn recall(&self, _container: u64) -> Option<History> {
+        None
+    }
+
+    fn remember(&self, _container: u64, _history: &History) {}
+}
