@@ -117,8 +117,11 @@ fn usage_of(name: &str, stat: &MemoryStat, total: u64) -> Option<Source> {
     Some(bytes.map_or(Source::Absent, Source::Container))
 }
 
+/// The sum as the file's reader adds it up: each part in whole KiB. Slab is
+/// charged by the byte.
 fn sum(one: Option<u64>, other: Option<u64>) -> Option<u64> {
-    Some(one?.saturating_add(other?))
+    let in_whole_kib = |bytes: u64| bytes - bytes % 1024;
+    Some(in_whole_kib(one?).saturating_add(in_whole_kib(other?)))
 }
 
 /// Lines that no cgroup counts and that would tell the host's size or the
@@ -206,6 +209,16 @@ Newcomer:             17 kB
     fn anon_huge_pages_are_the_containers() {
         let stat = MemoryStat { anon_thp: Some(2 << 20), ..MemoryStat::default() };
         assert_eq!(kib(stat, "AnonHugePages"), Some(2 << 10));
+    }
+
+    #[test]
+    fn parts_add_up_as_they_are_written() {
+        let stat = MemoryStat {
+            slab_reclaimable: Some(1023 + 4096),
+            slab_unreclaimable: Some(1023 + 8192),
+            ..MemoryStat::default()
+        };
+        assert_eq!(kib(stat, "Slab"), Some(12));
     }
 
     /// lxcfs on v1: Slab 0 although nothing counted it.
