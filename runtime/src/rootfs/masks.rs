@@ -27,11 +27,13 @@ pub(crate) fn mount(
     devices: &Devices,
     security: &Security,
 ) -> Result<(), Fault> {
-    let cloth = Cloth::new(devices)?;
+    // The node that we made: never looked up in the image, where it could be a
+    // link to anything (CVE-2025-31133).
+    let null = devices.dev.place(Path::new("null")).of("/dev/null")?;
     for pattern in &security.masked_paths {
         for path in expand(kernel, pattern)? {
             if let Some(place) = if_there(kernel, &path)? {
-                cloth.cover(&place, &path)?;
+                cover(&null, &place, &path)?;
             }
         }
     }
@@ -45,30 +47,18 @@ pub(crate) fn mount(
     Ok(())
 }
 
-/// What masks are made of.
-struct Cloth {
-    /// `/dev/null`, the node that we made: never looked up in the image, where
-    /// it could be a link to anything (CVE-2025-31133).
-    null: OwnedFd,
-    /// An empty directory.
-    empty: OwnedFd,
-}
-
-impl Cloth {
-    fn new(devices: &Devices) -> Result<Self, Fault> {
-        let null = devices.dev.place(Path::new("null")).of("/dev/null")?;
+/// Covers a file with `null`, a directory with an empty one.
+fn cover(null: &OwnedFd, place: &OwnedFd, path: &Path) -> Result<(), Fault> {
+    let mask = if is_directory(place.as_fd()).of(path.display())? {
+        // One for each: before Linux 6.15 a mount that is attached nowhere
+        // cannot be copied.
         let attributes =
             Attributes::READ_ONLY | Attributes::NO_SUID | Attributes::NO_DEV | Attributes::NO_EXEC;
-        let empty = Filesystem::plain("tmpfs").with("size", "0").with("nr_inodes", "1");
-        Ok(Self { null, empty: empty.mount(attributes)? })
-    }
-
-    fn cover(&self, place: &OwnedFd, path: &Path) -> Result<(), Fault> {
-        let cloth =
-            if is_directory(place.as_fd()).of(path.display())? { &self.empty } else { &self.null };
-        let copy = copy_mount(cloth.as_fd(), "", Depth::One).of(path.display())?;
-        attach(&copy, place, &path.to_string_lossy())
-    }
+        Filesystem::plain("tmpfs").with("size", "0").with("nr_inodes", "1").mount(attributes)?
+    } else {
+        copy_mount(null.as_fd(), "", Depth::One).of(path.display())?
+    };
+    attach(&mask, place, &path.to_string_lossy())
 }
 
 fn if_there(kernel: &KernelFiles, path: &Path) -> Result<Option<OwnedFd>, Fault> {

@@ -19,6 +19,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("a_name_is_given_to_one_of_many", ROOT, a_name_is_given_to_one_of_many),
         trial("containers_that_are_not_there", ROOT, containers_that_are_not_there),
         trial("rm_is_for_those_not_to_be_kept", ROOT, rm_is_for_those_not_to_be_kept),
+        trial("exec_joins_the_container", ROOT, exec_joins_the_container),
     ]
 }
 
@@ -131,4 +132,15 @@ fn rm_is_for_those_not_to_be_kept() -> Verdict {
     let id = engine.start(&["--rm", "--name", "web"], &["sleep", "600"])?;
     engine.ask(&["kill", "web"])?.succeeded()?;
     until("it is forgotten", || engine.is_empty(&[&id]).ok())
+}
+
+fn exec_joins_the_container() -> Verdict {
+    let engine = Engine::new()?;
+    engine.start(&["--name", "web", "--hostname", "inside"], &["sleep", "600"])?;
+    let ran =
+        engine.ask(&["exec", "web", "--", "sh", "-c", "hostname; cat /proc/1/comm; exit 4"])?;
+    ran.equal("exit code", &ran.status, &Some(4))?;
+    ran.equal("output", &ran.stdout.as_str(), &"inside\nsleep\n")?;
+    engine.ask(&["rm", "-f", "web"])?.succeeded()?;
+    engine.is_empty(&[])
 }
