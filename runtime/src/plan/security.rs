@@ -32,7 +32,7 @@ pub struct Security {
 /// Which system calls may be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Seccomp {
-    /// Those of the table in `security/seccomp_table.rs`.
+    /// Those of the table in `runtime/seccomp/table.rs`.
     Default,
     /// All.
     Unconfined,

@@ -41,7 +41,8 @@ fn steps(plan: &Plan, stdio: Stdio, parent: &ChildEnd) -> Result<(), LaunchError
     let cgroups = Layout::of_host().at(Step::OpenSources)?;
 
     let stage = Stage::new(plan.resources.memory).at(Step::BuildRoot)?;
-    let root = NewRoot::build(&stage, sources.root, plan).at(Step::BuildRoot)?;
+    let root = NewRoot::build(&stage, sources.root, &sources.resolvers, plan);
+    let root = root.at(Step::BuildRoot)?;
     let kernel = KernelFiles::mount(&root.inside).at(Step::MountKernelFiles)?;
     let devices = Devices::mount(&root.inside).at(Step::MountKernelFiles)?;
 

@@ -13,12 +13,14 @@ use crate::plan::{Process, Seccomp, Security};
 use crate::report::{AtStep, Fault, LaunchError, Object, Step};
 use crate::rootfs::inside::Inside;
 use crate::security::accounts::Account;
-use crate::security::capabilities;
-use crate::security::seccomp::Filter;
+use crate::security::{capabilities, seccomp};
 use crate::sys::keyring;
 
 /// The umask that a login gives.
 const UMASK: Mode = Mode::from_bits_truncate(0o022);
+
+/// Terminals belong to the group `tty`, and go on doing so.
+const SAME_GROUP: Option<Gid> = None;
 
 /// Takes the working directory, the user and the rights that `process` shall
 /// have, and no others; returns its environment.
@@ -32,6 +34,7 @@ pub(super) fn settle(process: &Process, security: &Security) -> Result<Vec<Strin
     change_directory(&root, &process.cwd).at(Step::BecomeUser)?;
     drop(root);
     leave_keys().at(Step::GiveUpRights)?;
+    own_files(process, &account).of("standard input, output and error").at(Step::BecomeUser)?;
     give_up(security, &account)?;
     umask(UMASK);
     Ok(with_home(&process.env, &account))
@@ -58,42 +61,42 @@ fn leave_keys() -> Result<(), Fault> {
 }
 
 fn give_up(security: &Security, account: &Account) -> Result<(), LaunchError> {
-    let filter = match security.seccomp {
-        Seccomp::Default => Some(Filter::default_filter().at(Step::GiveUpRights)?),
-        Seccomp::Unconfined => None,
-    };
     capabilities::bound(&security.capabilities).at(Step::GiveUpRights)?;
-    // Without this a filter can be loaded only by who may administer the machine.
-    if !security.no_new_privileges
-        && let Some(filter) = &filter
-    {
-        filter.load().at(Step::GiveUpRights)?;
+    // Who can still gain privileges may load a filter only while it has this one.
+    if !security.no_new_privileges {
+        filter_calls(security).at(Step::GiveUpRights)?;
     }
-    own_pipes(account).of("standard input, output and error").at(Step::BecomeUser)?;
-    let name = format!("user {}", account.user);
-    account.become_it().of(name).at(Step::BecomeUser)?;
+    account.become_it().of(format!("user {}", account.user)).at(Step::BecomeUser)?;
     capabilities::keep(&security.capabilities).at(Step::GiveUpRights)?;
     if security.no_new_privileges {
         prctl::set_no_new_privs().of("new privileges").at(Step::GiveUpRights)?;
-        if let Some(filter) = &filter {
-            filter.load().at(Step::GiveUpRights)?;
-        }
+        filter_calls(security).at(Step::GiveUpRights)?;
     }
     // A change of user takes the death signal away, so it is set after it.
     prctl::set_pdeathsig(Signal::SIGKILL).of("a life of its own").at(Step::GiveUpRights)
 }
 
-/// Gives pipes among the standard files to the user, so that it
-/// can open `/dev/stdout` again. Files of the host keep their owner.
-fn own_pipes(account: &Account) -> nix::Result<()> {
+fn filter_calls(security: &Security) -> Result<(), Fault> {
+    match security.seccomp {
+        Seccomp::Default => seccomp::load_default(),
+        Seccomp::Unconfined => Ok(()),
+    }
+}
+
+/// Gives the process's own terminal, or pipes among its standard files, to the
+/// user, so that it can open `/dev/stdout` again. Files of the host keep their
+/// owner.
+fn own_files(process: &Process, account: &Account) -> nix::Result<()> {
     let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
+    if process.terminal {
+        return fchown(&stdin, Some(account.user), SAME_GROUP);
+    }
     own_pipe(&stdin, account.user)?;
     own_pipe(&stdout, account.user)?;
     own_pipe(&stderr, account.user)
 }
 
 fn own_pipe(file: &impl std::os::fd::AsFd, user: Uid) -> nix::Result<()> {
-    const UNCHANGED: Option<Gid> = None;
     let status = match fstat(file) {
         Err(Errno::EBADF) => return Ok(()),
         status => status?,
@@ -102,7 +105,7 @@ fn own_pipe(file: &impl std::os::fd::AsFd, user: Uid) -> nix::Result<()> {
     if status.st_uid == user.as_raw() || kind != libc::S_IFIFO {
         return Ok(());
     }
-    fchown(file, Some(user), UNCHANGED)
+    fchown(file, Some(user), SAME_GROUP)
 }
 
 /// `env` with the user's home directory, when it names none.

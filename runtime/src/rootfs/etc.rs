@@ -57,21 +57,13 @@ pub(crate) struct HostEtc {
     directories: Vec<(PathBuf, OwnedFd)>,
     files: Vec<(&'static str, Vec<u8>)>,
     links: Vec<(&'static str, PathBuf)>,
-    resolv_conf: Vec<u8>,
 }
 
 impl HostEtc {
     /// Opens what there is; a host need not have any of it.
     pub(crate) fn open() -> Result<Self, Fault> {
         let host = Path::new("/etc");
-        let mut etc = Self {
-            directories: Vec::new(),
-            files: Vec::new(),
-            links: Vec::new(),
-            resolv_conf: if_there(fs::read(host.join("resolv.conf")))
-                .of("/etc/resolv.conf")?
-                .unwrap_or_default(),
-        };
+        let mut etc = Self { directories: Vec::new(), files: Vec::new(), links: Vec::new() };
         for name in directories(host).of("/etc")? {
             let path = host.join(&name);
             if path.is_dir() {
@@ -91,7 +83,7 @@ impl HostEtc {
     }
 
     /// Fills `/etc` of `root`, which has none.
-    pub(crate) fn fill(&self, root: &Inside, plan: &Plan) -> Result<(), Fault> {
+    pub(crate) fn fill(&self, root: &Inside) -> Result<(), Fault> {
         let etc = Path::new("/etc");
         for (name, text) in &self.files {
             root.write(&etc.join(name), text)?;
@@ -107,19 +99,26 @@ impl HostEtc {
         }
         root.write(&etc.join("passwd"), PASSWD.as_bytes())?;
         root.write(&etc.join("group"), GROUP.as_bytes())?;
-        link(root, &etc.join("mtab"), Path::new("../proc/self/mounts"))?;
-        let resolvers = match plan.network {
-            Network::Host => &self.resolv_conf[..],
-            Network::None => b"",
-        };
-        root.write(&etc.join("resolv.conf"), resolvers)
+        link(root, &etc.join("mtab"), Path::new("../proc/self/mounts"))
     }
 }
 
-/// Writes the files that say who this container is; for any root.
-pub(crate) fn write_names(root: &Inside, plan: &Plan) -> Result<(), Fault> {
+/// Writes the files that say who this container is and how it finds others; for
+/// any root. The host's resolvers are of use only in the host's network.
+pub(crate) fn write_names(root: &Inside, plan: &Plan, resolvers: &[u8]) -> Result<(), Fault> {
+    let resolvers = match plan.network {
+        Network::Host => resolvers,
+        Network::None => b"",
+    };
     root.write(Path::new("/etc/hostname"), format!("{}\n", plan.hostname).as_bytes())?;
-    root.write(Path::new("/etc/hosts"), hosts(&plan.hostname).as_bytes())
+    root.write(Path::new("/etc/hosts"), hosts(&plan.hostname).as_bytes())?;
+    root.write(Path::new("/etc/resolv.conf"), resolvers)
+}
+
+/// The text of the host's `/etc/resolv.conf`; empty when it has none.
+pub(crate) fn host_resolvers() -> Result<Vec<u8>, Fault> {
+    let path = "/etc/resolv.conf";
+    Ok(if_there(fs::read(path)).of(path)?.unwrap_or_default())
 }
 
 /// The text of `/etc/hosts`: loopback, by the names it has everywhere and by the

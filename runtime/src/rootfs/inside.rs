@@ -27,6 +27,10 @@ const FILE_MODE: Mode = Mode::from_bits_truncate(0o644);
 /// Links that lead to links are followed this far, when directories are made.
 const MOST_LINKS: u8 = 8;
 
+/// `openat2` gives up with `EAGAIN` when something is renamed or mounted anywhere
+/// while it goes through a `..`. Whoever loses that race so often is being attacked.
+const MOST_TRIES: u8 = 128;
+
 /// A directory that is, or will be, somebody's `/`.
 #[derive(Debug)]
 pub(crate) struct Inside {
@@ -135,11 +139,15 @@ impl Inside {
     }
 
     fn resolve(&self, path: &Path, flags: OFlag, how: ResolveFlag) -> nix::Result<OwnedFd> {
-        openat2(
-            &self.top,
-            &relative(path),
-            OpenHow::new().flags(flags | OFlag::O_CLOEXEC).resolve(how),
-        )
+        let how = OpenHow::new().flags(flags | OFlag::O_CLOEXEC).resolve(how);
+        let path = relative(path);
+        for _ in 0..MOST_TRIES {
+            match openat2(&self.top, &path, how) {
+                Err(Errno::EAGAIN) => {}
+                opened => return opened,
+            }
+        }
+        Err(Errno::EAGAIN)
     }
 }
 

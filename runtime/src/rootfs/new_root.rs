@@ -50,12 +50,17 @@ pub(crate) struct NewRoot {
 
 impl NewRoot {
     /// Builds the root of `plan` on `stage`.
-    pub(crate) fn build(stage: &Stage, parts: RootParts, plan: &Plan) -> Result<Self, Fault> {
+    pub(crate) fn build(
+        stage: &Stage,
+        parts: RootParts,
+        resolvers: &[u8],
+        plan: &Plan,
+    ) -> Result<Self, Fault> {
         let root = match parts {
             RootParts::Directory(lower) => Self::from_directory(stage, lower)?,
-            RootParts::HostSystem(system) => Self::from_host_system(stage, system, plan)?,
+            RootParts::HostSystem(system) => Self::from_host_system(stage, system)?,
         };
-        write_names(&root.inside, plan)?;
+        write_names(&root.inside, plan, resolvers)?;
         Ok(root)
     }
 
@@ -66,7 +71,7 @@ impl NewRoot {
         Ok(Self { inside, layers: vec![mount], notes: note.into_iter().collect() })
     }
 
-    fn from_host_system(stage: &Stage, system: HostSystem, plan: &Plan) -> Result<Self, Fault> {
+    fn from_host_system(stage: &Stage, system: HostSystem) -> Result<Self, Fault> {
         let target = stage.directory("root")?;
         let mount = copy_mount(target.as_fd(), "", Depth::One).of("/")?;
         attach(&mount, &target, "/")?;
@@ -76,7 +81,7 @@ impl NewRoot {
         for (name, target) in &system.links {
             link(&root.inside, &Path::new("/").join(name), target)?;
         }
-        system.etc.fill(&root.inside, plan)?;
+        system.etc.fill(&root.inside)?;
         for (name, lower) in system.directories {
             let target = root.inside.directory(Path::new(name))?;
             let (layer, note) = attach_writable(stage, name, lower, target.as_fd())?;

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::fcntl::AT_FDCWD;
 
-use super::etc::HostEtc;
+use super::etc::{HostEtc, host_resolvers};
 use crate::plan::{Plan, RootSource, Volume};
 use crate::report::{Fault, Object};
 use crate::sys::mount_api::{Depth, copy_mount};
@@ -21,11 +21,13 @@ use crate::sys::mount_api::{Depth, copy_mount};
 /// merged (Debian 12, Fedora), all but the first are links into it.
 const SYSTEM_DIRECTORIES: [&str; 7] = ["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"];
 
-/// Detached copies of everything that is mounted from the host.
+/// Detached copies of everything that is mounted from the host, and what is read of it.
 #[derive(Debug)]
 pub(crate) struct Sources {
     /// What becomes `/`.
     pub(crate) root: RootParts,
+    /// Text of the host's `/etc/resolv.conf`.
+    pub(crate) resolvers: Vec<u8>,
     /// One for each of the plan's volumes, in its order.
     pub(crate) volumes: Vec<OwnedFd>,
 }
@@ -58,7 +60,7 @@ impl Sources {
             RootSource::Directory(path) => RootParts::Directory(directory(path)?),
         };
         let volumes = plan.volumes.iter().map(volume).collect::<Result<_, _>>()?;
-        Ok(Self { root, volumes })
+        Ok(Self { root, resolvers: host_resolvers()?, volumes })
     }
 }
 

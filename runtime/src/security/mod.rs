@@ -7,4 +7,3 @@
 pub(crate) mod accounts;
 pub(crate) mod capabilities;
 pub(crate) mod seccomp;
-mod seccomp_table;

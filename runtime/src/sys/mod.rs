@@ -16,6 +16,7 @@ pub(crate) mod loopback;
 pub(crate) mod mount_api;
 pub mod pidfd;
 mod returned;
+pub(crate) mod seccomp;
 pub mod signal;
 pub(crate) mod signals;
 pub(crate) mod terminal;

@@ -79,7 +79,7 @@ pub(crate) fn init_reaps_orphans_and_forwards_signals() {
     let ended = run(plan);
     assert_eq!((ended.stdout.as_str(), ended.code), ("0\n", 7), "{}", ended.stderr);
 
-    let mut plan = shell("trap 'exit 9' TERM; kill -TERM 1; sleep 60");
+    let mut plan = shell("trap 'exit 9' TERM; kill -TERM 1; sleep 60 & wait");
     plan.process.init = true;
     assert_eq!(run(plan).code, 9);
 }

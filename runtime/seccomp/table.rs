@@ -13,7 +13,7 @@ use libseccomp::ScmpArgCompare;
 use libseccomp::ScmpCompareOp::{Equal, MaskedEqual, NotEqual};
 
 /// Calls that are allowed whatever their arguments.
-pub(super) const ALLOWED: [&[&str]; 13] = [
+pub(crate) const ALLOWED: [&[&str]; 13] = [
     // Open files: reading, writing, waiting. Rights were checked at opening.
     &[
         "read",
@@ -409,7 +409,7 @@ pub(super) const ALLOWED: [&[&str]; 13] = [
 ];
 
 /// Calls that are refused whatever their arguments.
-pub(super) const REFUSED: [&[&str]; 9] = [
+pub(crate) const REFUSED: [&[&str]; 9] = [
     // Mounts: masks and read-only files are made of them.
     &[
         "mount",
@@ -482,7 +482,7 @@ pub(super) const REFUSED: [&[&str]; 9] = [
 /// Allowed calls that are newer than the names that Debian 12's libseccomp
 /// knows. From 424 on a call has the same number on every processor; taken from
 /// `scripts/syscall.tbl`.
-pub(super) const NEWER: [i32; 14] = [
+pub(crate) const NEWER: [i32; 14] = [
     451, // cachestat
     452, // fchmodat2
     453, // map_shadow_stack
@@ -500,12 +500,12 @@ pub(super) const NEWER: [i32; 14] = [
 ];
 
 /// An answer that depends on one argument.
-pub(super) struct Rule {
-    pub(super) call: &'static str,
+pub(crate) struct Rule {
+    pub(crate) call: &'static str,
     /// Allowed, or else refused.
-    pub(super) allowed: bool,
+    pub(crate) allowed: bool,
     /// When the rule counts.
-    pub(super) when: ScmpArgCompare,
+    pub(crate) when: ScmpArgCompare,
 }
 
 /// The flags of `clone` that make namespaces: mount, cgroup, UTS, IPC, user, pid
@@ -525,7 +525,7 @@ const NAMESPACE_FLAGS: [i32; 7] = [
 const PERSONALITIES: [u64; 5] = [0x0000, 0x0008, 0x2_0000, 0x2_0008, 0xffff_ffff];
 
 /// Calls whose answer depends on an argument.
-pub(super) fn conditional() -> Vec<Rule> {
+pub(crate) fn conditional() -> Vec<Rule> {
     let mut rules = Vec::new();
     let mut all = 0;
     for flag in NAMESPACE_FLAGS.map(|flag| u64::from(flag.unsigned_abs())) {
