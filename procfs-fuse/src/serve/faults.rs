@@ -51,6 +51,11 @@ impl Fault {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Unseen => Some("run the daemon in the host's pid namespace".to_owned()),
+            Self::Caller(TaskError::Io { source, .. })
+                if source.kind() == io::ErrorKind::PermissionDenied =>
+            {
+                Some("run the daemon with CAP_SYS_PTRACE".to_owned())
+            }
             Self::Place(error) => Some(error.hint().to_owned()),
             Self::Reading(ReadingError::Cgroup(error)) => error.hint(),
             _ => None,
@@ -77,5 +82,36 @@ impl Faults {
         } else {
             limited!(warn, fault, hint, count, "the host's file is shown");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn a_refusal_names_the_capability_that_is_missing() {
+        let refused = io::Error::from_raw_os_error(libc::EACCES);
+        let fault = Fault::from(TaskError::new(Path::new("/proc/7/ns/pid"), refused));
+        assert_eq!(fault.to_string(), "cannot tell who reads");
+        assert_eq!(fault.source().unwrap().to_string(), "cannot read /proc/7/ns/pid");
+        assert_eq!(fault.hint().as_deref(), Some("run the daemon with CAP_SYS_PTRACE"));
+    }
+
+    #[test]
+    fn who_is_not_seen_is_told_why() {
+        assert_eq!(Fault::Unseen.to_string(), "the reader is outside of our pid namespace");
+        let hint = Fault::Unseen.hint();
+        assert_eq!(hint.as_deref(), Some("run the daemon in the host's pid namespace"));
+    }
+
+    #[test]
+    fn every_fault_counts() {
+        let faults = Faults::default();
+        faults.note(&Fault::Unseen);
+        faults.note(&Fault::Gone);
+        assert_eq!(faults.count.load(Ordering::Relaxed), 2);
     }
 }
