@@ -29,6 +29,8 @@ pub mod host;
 pub mod inject;
 pub mod keeper;
 pub mod log;
+#[cfg(test)]
+mod numbers;
 pub mod readings;
 pub mod render;
 pub mod sampler;

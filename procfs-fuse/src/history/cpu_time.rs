@@ -230,6 +230,7 @@ pub fn widths(bands: &[Band]) -> impl Iterator<Item = (u64, &Band)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::numbers::Numbers;
 
     const SECOND: u64 = 1_000_000_000;
 
@@ -335,23 +336,10 @@ mod tests {
         assert!(time.bands().len() <= BANDS);
     }
 
-    /// A small generator of numbers that look random (xorshift), so that a
-    /// failure can be run again.
-    struct Numbers(u64);
-
-    impl Numbers {
-        fn below(&mut self, bound: u64) -> u64 {
-            self.0 ^= self.0 << 13;
-            self.0 ^= self.0 >> 7;
-            self.0 ^= self.0 << 17;
-            self.0 % bound
-        }
-    }
-
     #[test]
     fn no_counter_steps_back_whatever_n_and_usage_do() {
         for seed in 1..50 {
-            let mut numbers = Numbers(seed);
+            let mut numbers = Numbers::new(seed);
             let mut time = CpuTime::default();
             let mut reading = reading(150, 1, 0, 0);
             let mut before = time;
@@ -383,7 +371,7 @@ mod tests {
 
     #[test]
     fn all_time_used_is_shown_and_no_more() {
-        let mut numbers = Numbers(7);
+        let mut numbers = Numbers::new(7);
         let mut time = CpuTime::default();
         let mut reading = reading(100, 1, 0, 0);
         for _ in 0..1000 {

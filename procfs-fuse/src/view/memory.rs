@@ -64,12 +64,17 @@ pub fn sizes(memory: &Memory, host: &HostMemory) -> Sizes {
 
 /// Page cache that is not shared memory, and slab that can be given back.
 fn reclaimable(stat: &MemoryStat) -> u64 {
-    [stat.active_file, stat.inactive_file, stat.slab_reclaimable].into_iter().flatten().sum()
+    sum(&[stat.active_file, stat.inactive_file, stat.slab_reclaimable])
 }
 
 /// What `free` prints as "buff/cache": used memory, so never free as well.
 fn page_cache(stat: &MemoryStat) -> u64 {
-    [stat.file, stat.slab_reclaimable].into_iter().flatten().sum()
+    sum(&[stat.file, stat.slab_reclaimable])
+}
+
+/// The sum of what is known.
+fn sum(parts: &[Option<u64>]) -> u64 {
+    parts.iter().flatten().fold(0, |sum, part| sum.saturating_add(*part))
 }
 
 /// The swap of a container with this `memory` on this `host`.
@@ -91,6 +96,7 @@ mod tests {
     use cgroupfs::limit::Limit;
 
     use super::*;
+    use crate::numbers::Numbers;
     use crate::readings::MemoryLevel;
 
     const GIB: u64 = 1 << 30;
@@ -165,6 +171,52 @@ mod tests {
         assert_eq!(of(Some(GIB), 500 * MIB, HOST), 934 * MIB);
         assert_eq!(of(Some(GIB), 0, HOST), GIB, "statistics later than usage");
         assert_eq!(of(None, 500 * MIB, HOST), 5 * GIB, "the host's own estimate");
+    }
+
+    fn random_memory(numbers: &mut Numbers) -> Memory {
+        let limit = |bound: Option<u64>| bound.map_or(Limit::Unlimited, Limit::AtMost);
+        let mut level = || MemoryLevel {
+            limit: limit(numbers.maybe()),
+            usage: numbers.any(),
+            swap: numbers.maybe().map(|usage| SwapLevel { limit: limit(numbers.maybe()), usage }),
+        };
+        let levels = vec![level(), level(), level()];
+        let stat = MemoryStat {
+            file: numbers.maybe(),
+            active_file: numbers.maybe(),
+            inactive_file: numbers.maybe(),
+            slab_reclaimable: numbers.maybe(),
+            ..MemoryStat::default()
+        };
+        Memory { levels, stat: Some(stat) }
+    }
+
+    #[test]
+    fn whatever_is_read_the_sizes_fit_together() {
+        for seed in 1..20_000 {
+            let mut numbers = Numbers::new(seed);
+            let host = HostMemory {
+                total: numbers.any(),
+                free: numbers.any(),
+                available: numbers.any(),
+                reclaimable: numbers.any(),
+                swap_total: numbers.any(),
+                swap_free: numbers.any(),
+                commit_limit: numbers.any(),
+            };
+            let memory = random_memory(&mut numbers);
+            let sizes = sizes(&memory, &host);
+            let Sizes { total, free, available, swap } = sizes;
+            let context = format!("seed {seed}: {memory:?} {host:?} {sizes:?}");
+            assert!(total <= host.total && free <= total, "{context}");
+            assert!(available <= total && available <= host.available, "{context}");
+            assert!(swap.free <= swap.total && swap.total <= host.swap_total, "{context}");
+            assert_eq!(swap.used() + swap.free, swap.total, "{context}");
+            for level in &memory.levels {
+                let limit = level.limit.at_most(host.total);
+                assert!(total <= limit && free <= limit.saturating_sub(level.usage), "{context}");
+            }
+        }
     }
 
     #[test]
