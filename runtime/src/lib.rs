@@ -3,9 +3,9 @@
 //!
 //! Decide, then act: `cli` turns words into a [`plan::Plan`] (pure, printable);
 //! `container` carries it out as a list of named steps, using `process`
-//! (clone, namespaces, exec), `rootfs` (what is mounted where), `cgroup` (limits,
-//! through cgroups-rs), `security` (capabilities, seccomp, masks) and `views`
-//! (the files of `portholefs`). `unsafe` is only in `sys`.
+//! (clone, namespaces, exec), `rootfs` (what is mounted where, the files of
+//! `portholefs` among it), `cgroup` (limits, through cgroups-rs) and `security`
+//! (users, capabilities, system calls). `unsafe` is only in `sys`.
 
 pub mod cgroup;
 pub mod cli;

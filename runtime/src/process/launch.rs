@@ -1,11 +1,11 @@
 //! Starting a process and hearing it out until its command runs: the parent's
 //! part, the same for a container's first process and for later ones.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use nix::sched::CloneFlags;
 use nix::sys::prctl;
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, waitpid};
 
 use super::next_child::NextChild;
@@ -14,6 +14,7 @@ use super::{Gate, Launched, Stdio, Target, first, later};
 use crate::plan::{Network, Plan, Process};
 use crate::report::{AtStep, Fault, LaunchError, Note, Object, Step};
 use crate::sys::clone::{Child, clone_into};
+use crate::sys::signal;
 
 /// Starts the first process of the container that `plan` describes.
 ///
@@ -129,7 +130,8 @@ fn died(child: &Child) -> Fault {
 
 /// Ends a child that did not get as far as its command.
 fn end(child: &Child) {
-    // Both fail when `died` has already waited for it, which is as well.
-    let _ended = kill(child.pid, Signal::SIGKILL);
+    // Both fail when `died` has already waited for it, which is as well: by its
+    // descriptor no other process can be hit that has its number now.
+    let _ended = signal::send(child.pidfd.as_fd(), Signal::SIGKILL);
     let _waited_for = waitpid(child.pid, None);
 }

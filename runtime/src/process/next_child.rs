@@ -46,17 +46,20 @@ impl NextChild {
         };
         unshare(new_time()).of("a time namespace")?;
         next.own.push((own, new_time()));
-        fs::write(OFFSETS, offsets_now().of("the clocks")?).of(OFFSETS)?;
-        Ok(next)
+        match write_offsets() {
+            Ok(()) => Ok(next),
+            Err(fault) => next.put_back().and(Err(fault)),
+        }
     }
 
     /// In the pid and time namespaces of the container `target`.
     pub(super) fn inside(target: &Target) -> Result<Self, Fault> {
         let mut next = Self::default();
         for (name, kind) in [("pid", CloneFlags::CLONE_NEWPID), ("time", new_time())] {
-            if let Some(own) = own(name)? {
-                setns(&target.init, kind).of(format!("the container's {name} namespace"))?;
-                next.own.push((own, kind));
+            let Some(own) = own(name)? else { continue };
+            match setns(&target.init, kind).of(format!("the container's {name} namespace")) {
+                Ok(()) => next.own.push((own, kind)),
+                Err(fault) => return next.put_back().and(Err(fault)),
             }
         }
         Ok(next)
@@ -93,10 +96,11 @@ fn new_time() -> CloneFlags {
     CloneFlags::from_bits_retain(libc::CLONE_NEWTIME)
 }
 
-fn offsets_now() -> nix::Result<String> {
-    let monotonic = Duration::from(clock_gettime(ClockId::CLOCK_MONOTONIC)?);
-    let boottime = Duration::from(clock_gettime(ClockId::CLOCK_BOOTTIME)?);
-    Ok(offsets(monotonic, boottime))
+/// Makes now the beginning, in the time namespace of the next child.
+fn write_offsets() -> Result<(), Fault> {
+    let now = |clock| clock_gettime(clock).map(Duration::from).of("the clocks");
+    let offsets = offsets(now(ClockId::CLOCK_MONOTONIC)?, now(ClockId::CLOCK_BOOTTIME)?);
+    fs::write(OFFSETS, offsets).of(OFFSETS)
 }
 
 /// The text for `timens_offsets` that makes both clocks read 0 when they read
