@@ -109,7 +109,11 @@ fn old_flags(attributes: Attributes) -> MsFlags {
 /// seen outside, and nothing that is mounted outside is seen here.
 pub(crate) fn make_private() -> Result<(), Fault> {
     let flags = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
-    mount(None::<&str>, "/", None::<&str>, flags, None::<&str>).of("the host's mounts as private")
+    match mount(None::<&str>, "/", None::<&str>, flags, None::<&str>) {
+        Err(Errno::EINVAL) => Err(Fault::new("/", "it is not a mount point, as in a chroot")
+            .with_hint("start porthole outside, or mount the chroot's directory on itself first")),
+        done => done.of("the host's mounts as private"),
+    }
 }
 
 /// Attaches `mount` on `target`, which is named `place` to people.
