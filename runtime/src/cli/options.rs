@@ -64,7 +64,7 @@ pub enum Command {
 const RUN_EXAMPLES: &str = "\
 Examples:
   porthole run -m 512m --cpus 1 -it -- top
-  porthole run --cpus 0.5 -- nproc
+  porthole run --cpus 1.5 -- getconf _NPROCESSORS_ONLN
   porthole run -v /srv/data:/data:ro -e LANG=C.UTF-8 -- ls /data
   porthole run --rootfs ./alpine -it -- sh
 
