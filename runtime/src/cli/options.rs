@@ -22,8 +22,8 @@ Examples:
   porthole exec -it web -- sh                     a shell beside it
   porthole stop web && porthole rm web            the end of it
 
-Inside, top, free, nproc and whatever else asks how big its machine is are told
-the size of the container. The files they read come from the portholefs daemon,
+Inside, top, free and whatever else reads how big its machine is are told the
+size of the container. The files they read come from the portholefs daemon,
 which is started when it is not running yet.";
 
 /// A container runtime whose containers see their own size.
