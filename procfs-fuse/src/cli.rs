@@ -19,6 +19,7 @@ use crate::config::Settings;
 use crate::daemon::background::{self, Announcement};
 use crate::daemon::command_lines::Words;
 use crate::daemon::{self, Hint, ServeOptions, health, lock, mount_point, upgrade};
+use crate::fuse::rehearsal::Rehearsal;
 use crate::fuse::worker::{self, WorkerOptions};
 use crate::inject::{self, Order};
 use crate::{keeper, log};
@@ -104,20 +105,25 @@ struct ServeArgs {
     #[arg(long)]
     keep: bool,
     #[command(flatten)]
-    log: LogArgs,
+    common: CommonArgs,
     /// Set by --daemon for the process that stays.
     #[arg(long, hide = true)]
     announce: bool,
 }
 
 #[derive(Debug, Args)]
-struct LogArgs {
+struct CommonArgs {
     /// How a log line is written.
     #[arg(long, value_enum, default_value_t)]
     log_format: log::Format,
     /// The least important level that is written.
     #[arg(long, value_enum, default_value_t)]
     log_level: log::Level,
+    /// Fail on purpose, to see that no reader notices: crash, hang or slow with
+    /// a file that a container reads, refuse with a file that keeps workers from
+    /// starting.
+    #[arg(long, value_name = "FAULT=FILE", hide_short_help = true)]
+    rehearse: Vec<Rehearsal>,
 }
 
 #[derive(Debug, Args)]
@@ -205,7 +211,7 @@ struct KeeperArgs {
     #[arg(long)]
     announce: bool,
     #[command(flatten)]
-    log: LogArgs,
+    common: CommonArgs,
 }
 
 #[derive(Debug, Args)]
@@ -215,14 +221,14 @@ struct WorkerArgs {
     #[arg(long)]
     fallback: bool,
     #[command(flatten)]
-    log: LogArgs,
+    common: CommonArgs,
 }
 
 #[derive(Debug, Args)]
 struct ChildArgs {
     mount_point: PathBuf,
     #[command(flatten)]
-    log: LogArgs,
+    common: CommonArgs,
 }
 
 /// Runs the command line of this process.
@@ -237,10 +243,10 @@ pub fn run() -> ExitCode {
         Command::Inject(args) => inject(&args),
         Command::Upgrade(args) => upgrade(&args),
         Command::Keeper(args) => keeper(args),
-        Command::Worker(args) => worker(&args),
+        Command::Worker(args) => worker(args),
         Command::Unmount(args) => unmount(&args),
         Command::Heal(args) => {
-            args.log.start();
+            args.common.start();
             inject::heal(&args.mount_point);
             ExitCode::SUCCESS
         }
@@ -253,7 +259,7 @@ fn serve(args: &ServeArgs) -> ExitCode {
         (_, true) => Announcement::ToParent,
         (false, false) => Announcement::None,
     };
-    args.log.start();
+    args.common.start();
     let program = match std::env::current_exe() {
         Ok(program) => program,
         Err(error) => return failed(error),
@@ -264,7 +270,7 @@ fn serve(args: &ServeArgs) -> ExitCode {
         words: Words {
             program,
             mount_point: args.mount_point.clone(),
-            common: args.log.words(),
+            common: args.common.words(),
             keep: args.keep,
             announce: args.announce,
         },
@@ -276,20 +282,21 @@ fn serve(args: &ServeArgs) -> ExitCode {
 }
 
 fn keeper(args: KeeperArgs) -> ExitCode {
-    let common = args.log.words();
+    let common = args.common.words();
     let KeeperArgs { mount_point, program, keep, announce, .. } = args;
     let words = Words { program, mount_point, common, keep, announce };
     done(words.plan().and_then(keeper::run))
 }
 
-fn worker(args: &WorkerArgs) -> ExitCode {
-    args.log.start();
-    let WorkerArgs { bank, fallback, .. } = *args;
-    done(worker::run(WorkerOptions { bank, fallback, settings: Settings::default() }))
+fn worker(args: WorkerArgs) -> ExitCode {
+    args.common.start();
+    let WorkerArgs { bank, fallback, common } = args;
+    let (settings, rehearsals) = (Settings::default(), common.rehearse);
+    done(worker::run(WorkerOptions { bank, fallback, settings, rehearsals }))
 }
 
 fn unmount(args: &ChildArgs) -> ExitCode {
-    args.log.start();
+    args.common.start();
     match mount_point::clear(&args.mount_point) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed_with_hint(&error),
@@ -388,7 +395,7 @@ fn inject(args: &InjectArgs) -> ExitCode {
     if report.is_complete() { printed } else { ExitCode::FAILURE }
 }
 
-impl LogArgs {
+impl CommonArgs {
     fn start(&self) {
         log::start(self.log_format, self.log_level);
     }
@@ -398,12 +405,16 @@ impl LogArgs {
         let name = |value: Option<PossibleValue>| {
             value.map_or_else(OsString::new, |value| OsString::from(value.get_name()))
         };
-        vec![
+        let mut words = vec![
             "--log-format".into(),
             name(self.log_format.to_possible_value()),
             "--log-level".into(),
             name(self.log_level.to_possible_value()),
-        ]
+        ];
+        for rehearsal in &self.rehearse {
+            words.extend(["--rehearse".into(), rehearsal.to_string().into()]);
+        }
+        words
     }
 }
 

@@ -15,6 +15,7 @@ mod device;
 pub mod filesystem;
 mod histories;
 mod open_files;
+pub mod rehearsal;
 mod reply;
 mod request;
 pub mod session;

@@ -18,6 +18,7 @@ use crate::config::Settings;
 use crate::fuse::device::Server;
 use crate::fuse::filesystem::Filesystem;
 use crate::fuse::histories::SharedHistories;
+use crate::fuse::rehearsal::Rehearsal;
 use crate::fuse::source::Source;
 use crate::fuse::tree::Tree;
 use crate::serve;
@@ -37,6 +38,8 @@ pub struct WorkerOptions {
     pub fallback: bool,
     /// How to answer.
     pub settings: Settings,
+    /// What to fail at on purpose.
+    pub rehearsals: Vec<Rehearsal>,
 }
 
 /// Lives the life of a worker; returns only on errors.
@@ -57,9 +60,12 @@ pub fn run(options: WorkerOptions) -> io::Result<()> {
     let source = if options.fallback {
         Source::Host
     } else {
+        if options.rehearsals.iter().any(Rehearsal::refuses_to_start) {
+            return Err(io::Error::other("told not to start"));
+        }
         let memory = Box::new(SharedHistories::new(shared));
         let server = serve::Server::new(options.settings).map_err(io::Error::other)?;
-        Source::Server(Box::new(server.with_memory(memory)))
+        Source::Server(Box::new(server.with_memory(memory)), options.rehearsals)
     };
     announce(bank, &inherited)?;
     inherited.wait_for(bank, State::Serving)?;

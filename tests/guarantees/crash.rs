@@ -1,0 +1,77 @@
+//! Workers are killed at any instant; no reader may notice more than a delay.
+
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use libtest_mimic::Trial;
+use nix::sys::signal::{Signal, kill};
+use support::{Need, Verdict, alone};
+
+use crate::readers::Readers;
+use crate::serving::Serving;
+
+const QUICK: &[Need] = &[Need::Container, Need::Controller("memory")];
+const LONG: &[Need] = &[Need::Container, Need::Controller("memory"), Need::Full];
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        alone("kills_at_random_instants_are_not_noticed", QUICK, || random_kills(100)),
+        alone("kills_a_millisecond_apart_are_not_noticed", QUICK, || close_kills(100)),
+        alone("a_thousand_kills_at_random_instants", LONG, || random_kills(1000)),
+        alone("a_thousand_kills_a_millisecond_apart", LONG, || close_kills(1000)),
+        alone("faults_and_aborts_are_not_noticed", QUICK, faults_and_aborts),
+        alone("requests_in_flight_are_answered", QUICK, requests_in_flight),
+        alone("a_dead_daemon_is_noticed", QUICK, a_dead_daemon_is_noticed),
+    ]
+}
+
+/// Kills the worker `count` times with each of `signals` in turn, `gap_us`
+/// microseconds apart at most.
+fn kills(options: &[&str], count: u32, signals: &[Signal], gap_us: u64) -> Verdict {
+    let serving = Serving::start(options)?;
+    let readers = Readers::start(&serving)?;
+    let mut random = 1_u64;
+    for signal in signals.iter().cycle().take(count as usize) {
+        // A linear congruential generator: the same instants in every run.
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        thread::sleep(Duration::from_micros((random >> 33) % gap_us));
+        serving.replace_worker(*signal)?;
+    }
+    let seen = readers.finish()?;
+    let takeovers = serving.number("takeovers")?;
+    seen.nothing_wrong(&format!("{takeovers} takeovers"))?;
+    ensure!(takeovers == u64::from(count), "{count} kills, {takeovers} takeovers");
+    serving.stop()
+}
+
+fn random_kills(count: u32) -> Verdict {
+    kills(&[], count, &[Signal::SIGKILL], 30_000)
+}
+
+/// Each successor is killed at most a millisecond after it began to serve.
+fn close_kills(count: u32) -> Verdict {
+    kills(&[], count, &[Signal::SIGKILL], 1000)
+}
+
+fn faults_and_aborts() -> Verdict {
+    let signals = [Signal::SIGSEGV, Signal::SIGABRT, Signal::SIGBUS, Signal::SIGTERM];
+    kills(&[], 40, &signals, 20_000)
+}
+
+/// Answers take 3 ms, so nearly every kill hits some.
+fn requests_in_flight() -> Verdict {
+    kills(&["--rehearse", "slow=proc/meminfo"], 50, &[Signal::SIGKILL], 30_000)
+}
+
+/// The control: with keeper and worker dead, readers must complain.
+fn a_dead_daemon_is_noticed() -> Verdict {
+    let serving = Serving::start(&[])?;
+    let readers = Readers::start(&serving)?;
+    let worker = serving.worker()?.context("nobody serves")?;
+    kill(serving.keeper(), Signal::SIGKILL)?;
+    kill(worker, Signal::SIGKILL)?;
+    let seen = readers.finish()?;
+    ensure!(!seen.faults.is_empty(), "the readers would notice nothing");
+    Ok(())
+}

@@ -1,0 +1,117 @@
+//! Requests that kill or hang their worker, workers that cannot start, and
+//! tables that are full.
+
+use std::fs;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use libtest_mimic::Trial;
+use nix::sys::signal::{Signal, kill};
+use support::{Group, Need, Ran, Verdict, alone};
+
+use crate::serving::Serving;
+
+const FUSE: &[Need] = &[Need::Container, Need::Controller("memory")];
+const PYTHON: &[Need] =
+    &[Need::Container, Need::Controller("memory"), Need::Program("python3", "python3")];
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        alone("a_poisoned_request_is_answered_with_the_hosts_file", FUSE, poisoned),
+        alone("a_request_that_hangs_is_answered_with_the_hosts_file", FUSE, hanging),
+        alone("a_stopped_worker_is_replaced", FUSE, stopped),
+        alone("without_a_worker_that_starts_the_hosts_files_are_served", FUSE, cannot_start),
+        alone("more_open_files_than_a_containers_share_are_read", PYTHON, many_opens),
+    ]
+}
+
+/// Memory of the container that reads.
+const LIMIT: u64 = 128 << 20;
+
+/// What a container with [`LIMIT`] reads from a file of the daemon.
+fn read_in_container(serving: &Serving, path: &str) -> Result<(Ran, Duration)> {
+    let group = Group::new(&["memory"])?;
+    group.limit_memory(LIMIT)?;
+    let start = Instant::now();
+    let read = Ran::new(&mut group.container(&["timeout", "20", "cat", &serving.file(path)]))?;
+    Ok((read.succeeded()?, start.elapsed()))
+}
+
+fn sees_its_limit(serving: &Serving) -> Verdict {
+    let (read, _took) = read_in_container(serving, "proc/meminfo")?;
+    let total = read.meminfo("MemTotal")?;
+    read.equal("MemTotal", &total, &LIMIT)
+}
+
+fn sees_the_host(serving: &Serving, path: &str) -> Result<Duration> {
+    let (read, took) = read_in_container(serving, path)?;
+    let host = fs::read_to_string("/proc/meminfo")?;
+    let total = support::ran::meminfo(&host, "MemTotal").context("no MemTotal")?;
+    let shown = read.meminfo("MemTotal")?;
+    read.equal("MemTotal", &shown, &total)?;
+    Ok(took)
+}
+
+fn poisoned() -> Verdict {
+    let serving = Serving::start(&["--rehearse", "crash=proc/meminfo"])?;
+    sees_the_host(&serving, "proc/meminfo")?;
+    ensure!(serving.number("takeovers")? == 2, "{:#}", serving.status());
+    // Others are spared: another file in a container, the same file on the host.
+    let (online, _took) = read_in_container(&serving, "sys/devices/system/cpu/online")?;
+    online.holds("it has text", !online.stdout.is_empty())?;
+    fs::read_to_string(serving.file("proc/meminfo"))?;
+    ensure!(serving.number("takeovers")? == 2, "{:#}", serving.status());
+    ensure!(serving.log().contains("the host's file is shown"), "{}", serving.log());
+    serving.stop()
+}
+
+fn hanging() -> Verdict {
+    let serving = Serving::start(&["--rehearse", "hang=proc/meminfo"])?;
+    let took = sees_the_host(&serving, "proc/meminfo")?;
+    ensure!(took < Duration::from_secs(10), "the answer took {took:?}");
+    ensure!(serving.number("takeovers")? == 2, "{:#}", serving.status());
+    serving.stop()
+}
+
+fn stopped() -> Verdict {
+    let serving = Serving::start(&[])?;
+    kill(serving.worker()?.context("nobody serves")?, Signal::SIGSTOP)?;
+    sees_its_limit(&serving)?;
+    ensure!(serving.number("takeovers")? == 1, "{:#}", serving.status());
+    serving.stop()
+}
+
+fn cannot_start() -> Verdict {
+    let folder = tempfile::Builder::new().prefix("porthole-tests-").tempdir()?;
+    let obstacle = folder.path().join("obstacle");
+    let serving = Serving::start(&["--rehearse", &format!("refuse={}", obstacle.display())])?;
+    sees_its_limit(&serving)?;
+    fs::write(&obstacle, "")?;
+    serving.replace_worker(Signal::SIGKILL)?;
+    sees_the_host(&serving, "proc/meminfo")?;
+    ensure!(serving.is_fallback(), "{:#}", serving.status());
+    fs::remove_file(&obstacle)?;
+    serving.until("a real worker serves", || Ok(!serving.is_fallback()))?;
+    sees_its_limit(&serving)?;
+    serving.stop()
+}
+
+fn many_opens() -> Verdict {
+    const SCRIPT: &str = "
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (20000, 20000))
+files = [os.open(sys.argv[1], os.O_RDONLY) for _ in range(17000)]
+texts = {os.pread(file, 100000, 0).split(b'\\n')[0] for file in files}
+print(texts)
+";
+    let serving = Serving::start(&[])?;
+    let group = Group::new(&["memory"])?;
+    group.limit_memory(LIMIT)?;
+    let file = serving.file("proc/meminfo");
+    let mut command: Command = group.container(&["python3", "-c", SCRIPT, &file]);
+    let read = Ran::new(&mut command)?.succeeded()?;
+    let expected = format!("{{b'MemTotal:{:>15} kB'}}\n", LIMIT / 1024);
+    read.equal("first lines", &read.stdout, &expected)?;
+    serving.stop()
+}

@@ -1,0 +1,22 @@
+//! The guarantees: what readers see while processes of the daemon die, hang, are
+//! replaced, or cannot start.
+//!
+//! The program is also the reader that it starts in containers: see [`readers`].
+
+#![allow(clippy::print_stderr, reason = "a test program talks to whoever runs it")]
+
+mod crash;
+mod faults;
+mod readers;
+mod serving;
+mod upgrade;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    if let Some(mount_point) = std::env::var_os(readers::READER) {
+        return readers::read(mount_point.as_ref());
+    }
+    let trials = [crash::trials(), faults::trials(), upgrade::trials()];
+    support::program::main(trials.into_iter().flatten().collect())
+}

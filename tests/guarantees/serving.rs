@@ -1,0 +1,148 @@
+//! A daemon whose processes are known by name.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use support::{Ran, Verdict, binaries, leaks};
+
+/// How long anything may take that takes milliseconds: a virtual machine without
+/// KVM is slow.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A daemon, stopped with this value.
+#[derive(Debug)]
+pub(crate) struct Serving {
+    keeper: Child,
+    folder: tempfile::TempDir,
+    options: Vec<String>,
+}
+
+impl Serving {
+    /// Starts one with further options and waits until it serves.
+    pub(crate) fn start(options: &[&str]) -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("porthole-tests-").tempdir()?;
+        let options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
+        let keeper = spawn(folder.path(), &options)?;
+        let serving = Self { keeper, folder, options };
+        serving.until("it serves", || Ok(serving.generation()? > 0))?;
+        Ok(serving)
+    }
+
+    /// Starts the next daemon at the same place, the keeper of this one being dead.
+    pub(crate) fn start_again(&mut self) -> Verdict {
+        self.keeper.wait()?;
+        let before = self.generation()?;
+        self.keeper = spawn(self.folder.path(), &self.options)?;
+        self.until("it serves again", || {
+            Ok(self.generation()? != before && self.worker()?.is_some())
+        })
+    }
+
+    /// Where its tree is mounted.
+    pub(crate) fn mount_point(&self) -> PathBuf {
+        self.folder.path().join("fs")
+    }
+
+    /// A file of its tree.
+    pub(crate) fn file(&self, path: &str) -> String {
+        self.mount_point().join(path).to_string_lossy().into_owned()
+    }
+
+    /// Its keeper.
+    pub(crate) fn keeper(&self) -> Pid {
+        Pid::from_raw(self.keeper.id().cast_signed())
+    }
+
+    /// The worker that serves; `None` while there is none.
+    pub(crate) fn worker(&self) -> Result<Option<Pid>> {
+        let pid = i32::try_from(self.number("worker_pid")?)?;
+        Ok((pid != 0).then(|| Pid::from_raw(pid)))
+    }
+
+    /// Which worker it is, counted from 1; 0 before the first.
+    pub(crate) fn generation(&self) -> Result<u64> {
+        self.number("generation")
+    }
+
+    /// A number of its status.
+    pub(crate) fn number(&self, key: &str) -> Result<u64> {
+        let status = self.status();
+        Ok(status.get(key).and_then(serde_json::Value::as_u64).unwrap_or(0))
+    }
+
+    /// Whether only the host's files are served.
+    pub(crate) fn is_fallback(&self) -> bool {
+        self.status().get("fallback").is_some_and(|fallback| fallback == true)
+    }
+
+    /// Its status file, which is an empty object while it is being written.
+    pub(crate) fn status(&self) -> serde_json::Value {
+        let text = std::fs::read_to_string(self.folder.path().join(".fs.lock"));
+        text.ok().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
+    }
+
+    /// What its processes have logged.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// Sends `signal` to the worker and waits for its successor.
+    pub(crate) fn replace_worker(&self, signal: Signal) -> Verdict {
+        let before = self.generation()?;
+        let worker = self.worker()?.context("nobody serves")?;
+        kill(worker, signal)?;
+        self.until("another worker serves", || Ok(self.generation()? > before))
+    }
+
+    /// Runs `portholefs` with `words` and the mount point.
+    pub(crate) fn command(&self, words: &[&str]) -> Result<Ran> {
+        let program = binaries::path("portholefs")?;
+        Ran::new(Command::new("timeout").arg("60").arg(program).args(words).arg(self.mount_point()))
+    }
+
+    /// Waits until `condition` holds.
+    pub(crate) fn until(&self, what: &str, condition: impl Fn() -> Result<bool>) -> Verdict {
+        let deadline = Instant::now() + PATIENCE;
+        while !condition()? {
+            if Instant::now() > deadline {
+                bail!("in vain: {what}\n{:#}\n{}", self.status(), self.log());
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+
+    /// Stops it: it must end with status 0 and leave nothing.
+    pub(crate) fn stop(mut self) -> Verdict {
+        kill(self.keeper(), Signal::SIGTERM)?;
+        let status = self.keeper.wait()?;
+        ensure!(status.success(), "the keeper ended with {status}\n{}", self.log());
+        ensure!(!support::daemon::is_mounted(&self.mount_point()), "a mount is left");
+        Ok(())
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // Each fails only when there is nothing left to do.
+        let worker = self.worker();
+        let _ = self.keeper.kill();
+        let _ = self.keeper.wait();
+        if let Ok(Some(worker)) = worker {
+            let _ = kill(worker, Signal::SIGKILL);
+        }
+        let _ = nix::mount::umount2(&self.mount_point(), nix::mount::MntFlags::MNT_DETACH);
+    }
+}
+
+fn spawn(folder: &Path, options: &[String]) -> Result<Child> {
+    let log = std::fs::OpenOptions::new().append(true).create(true).open(folder.join("log"))?;
+    let mut command = Command::new(binaries::path("portholefs")?);
+    command.arg("serve").args(options).arg(folder.join("fs")).stdin(Stdio::null());
+    command.stdout(log.try_clone()?).stderr(log).env(leaks::MARK, leaks::mark());
+    command.spawn().context("cannot start portholefs")
+}
