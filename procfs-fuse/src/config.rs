@@ -4,7 +4,7 @@
 //! which controllers exist, whether there is swap, how many CPUs are online.
 //! Those are looked at when they are read.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// What [`Server`](crate::serve::Server) must know before it serves.
@@ -24,6 +24,13 @@ pub struct Settings {
     /// Containers whose cgroup files are kept open. Beyond it, the one that was
     /// not read for the longest time is closed; its next read opens it again.
     pub kept_containers: usize,
+}
+
+/// The lock file of the daemon that mounts at `mount_point`:
+/// `/var/lib/porthole/.fs.lock`.
+pub fn lock_file(mount_point: &Path) -> PathBuf {
+    let name = mount_point.file_name().unwrap_or_default().to_string_lossy();
+    mount_point.with_file_name(format!(".{name}.lock"))
 }
 
 impl Default for Settings {

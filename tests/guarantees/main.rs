@@ -1,12 +1,14 @@
 //! The guarantees: what readers see while processes of the daemon die, hang, are
-//! replaced, or cannot start.
+//! replaced, or cannot start, and after all of them were killed.
 //!
 //! The program is also the reader that it starts in containers: see [`readers`].
 
 #![allow(clippy::print_stderr, reason = "a test program talks to whoever runs it")]
 
+mod contained;
 mod crash;
 mod faults;
+mod heal;
 mod readers;
 mod serving;
 mod upgrade;
@@ -17,6 +19,6 @@ fn main() -> ExitCode {
     if let Some(mount_point) = std::env::var_os(readers::READER) {
         return readers::read(mount_point.as_ref());
     }
-    let trials = [crash::trials(), faults::trials(), upgrade::trials()];
+    let trials = [crash::trials(), faults::trials(), heal::trials(), upgrade::trials()];
     support::program::main(trials.into_iter().flatten().collect())
 }

@@ -16,6 +16,7 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
+use crate::config::lock_file;
 use crate::daemon::Hint;
 
 /// What a daemon says about itself; the JSON of `portholefs status --json`.
@@ -105,12 +106,6 @@ impl Hint for LockError {
     }
 }
 
-/// The lock file of a mount point: `/var/lib/porthole/.fs.lock`.
-fn path_for(mount_point: &Path) -> PathBuf {
-    let name = mount_point.file_name().unwrap_or_default().to_string_lossy();
-    mount_point.with_file_name(format!(".{name}.lock"))
-}
-
 impl Lock {
     /// Takes the lock of `mount_point`, whose parent directory must be there.
     ///
@@ -118,7 +113,7 @@ impl Lock {
     ///
     /// [`LockError::Served`] when another daemon holds it.
     pub fn take(mount_point: &Path) -> Result<Self, LockError> {
-        let path = path_for(mount_point);
+        let path = lock_file(mount_point);
         let failed = |source| LockError::Io { path: path.clone(), source };
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o644);
@@ -176,7 +171,7 @@ impl AsFd for Lock {
 ///
 /// [`LockError::NotServed`] when no daemon holds the lock.
 pub fn status(mount_point: &Path) -> Result<Status, LockError> {
-    let path = path_for(mount_point);
+    let path = lock_file(mount_point);
     let not_served = || LockError::NotServed(mount_point.to_owned());
     let file = File::open(&path).map_err(|source| match source.kind() {
         io::ErrorKind::NotFound => not_served(),
@@ -197,7 +192,7 @@ pub fn status(mount_point: &Path) -> Result<Status, LockError> {
 ///
 /// [`LockError::Io`] when there was none.
 pub fn last_status(mount_point: &Path) -> Result<Status, LockError> {
-    let path = path_for(mount_point);
+    let path = lock_file(mount_point);
     File::open(&path).and_then(|file| read(&file)).map_err(|source| LockError::Io { path, source })
 }
 

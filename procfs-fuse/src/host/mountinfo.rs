@@ -9,8 +9,6 @@
 //! Kernel source of truth: `Documentation/filesystems/proc.rst`, section 3.5,
 //! and `show_mountinfo()` in `fs/proc_namespace.c`.
 
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 /// Number of a mount, unique on the machine while the mount exists.
@@ -119,22 +117,28 @@ fn parse_device(text: &str) -> Option<Device> {
     Some(Device { major: major.parse().ok()?, minor: minor.parse().ok()? })
 }
 
-/// Undoes the kernel's `\040` for space, tab, newline and backslash.
+/// Undoes the kernel's `\040` for space, tab, newline, `#` and backslash.
 fn unescape(text: &str) -> PathBuf {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&byte, after)) = rest.split_first() {
-        let (byte, after) = escaped_byte(rest).unwrap_or((byte, after));
-        bytes.push(byte);
-        rest = after;
+    let mut parts = text.split('\\');
+    let mut path = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match escaped_character(part) {
+            Some((character, rest)) => {
+                path.push(character);
+                path.push_str(rest);
+            }
+            None => {
+                path.push('\\');
+                path.push_str(part);
+            }
+        }
     }
-    PathBuf::from(OsString::from_vec(bytes))
+    PathBuf::from(path)
 }
 
-fn escaped_byte(text: &[u8]) -> Option<(u8, &[u8])> {
-    let (digits, after) = text.strip_prefix(b"\\")?.split_at_checked(3)?;
-    let byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok()?;
-    Some((byte, after))
+fn escaped_character(text: &str) -> Option<(char, &str)> {
+    let (digits, rest) = text.split_at_checked(3)?;
+    Some((char::from(u8::from_str_radix(digits, 8).ok()?), rest))
 }
 
 #[cfg(test)]

@@ -1,15 +1,24 @@
 //! Decisions carried out, one after the other; a refusal at one place is noted
 //! and the others go on.
 
+use std::collections::HashMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
+use rustix::mount::{OpenTreeFlags, open_tree};
+
 use crate::host::mountinfo::MountTable;
 use crate::inject::home::Home;
 use crate::inject::place::{self, Replaced};
-use crate::inject::plan::{Action, Decision};
+use crate::inject::plan::{Action, Decision, Obstacle};
 use crate::inject::report::{NamespaceReport, Said};
+
+/// The live files that decisions need. The daemon is asked once for each, and
+/// not once for each container.
+#[derive(Debug)]
+pub(crate) struct LiveFiles(HashMap<PathBuf, nix::Result<OwnedFd>>);
 
 /// A decision, and a copy of the live file if it needs one.
 #[derive(Debug)]
@@ -24,20 +33,48 @@ enum Done {
     Replaced(Replaced),
     Kept,
     LeftAlone(String),
+    /// Something else is there than when it was decided.
+    Changing,
+}
+
+impl LiveFiles {
+    /// Opens what `decisions` need; only at home.
+    pub(crate) fn open<'a>(home: &Home, decisions: impl Iterator<Item = &'a Decision>) -> Self {
+        let mut files = HashMap::new();
+        for source in decisions.filter_map(|decision| decision.action.source()) {
+            files.entry(source.to_owned()).or_insert_with(|| home.live(source));
+        }
+        Self(files)
+    }
+
+    /// A mount of `source` that is attached nowhere yet, with all restrictions
+    /// of the live mount.
+    fn copy(&self, source: &Path) -> io::Result<OwnedFd> {
+        let file = self.0.get(source).ok_or(Errno::ENOENT)?;
+        let file = file.as_ref().map_err(|errno| *errno)?;
+        let flags = OpenTreeFlags::OPEN_TREE_CLONE
+            | OpenTreeFlags::OPEN_TREE_CLOEXEC
+            | OpenTreeFlags::AT_EMPTY_PATH;
+        Ok(open_tree(file, "", flags)?)
+    }
 }
 
 /// Copies the live files that `decisions` need; only at home.
-pub(crate) fn prepare(home: &Home, decisions: Vec<Decision>) -> Vec<Prepared> {
-    let prepare = |decision: Decision| {
-        let live = match &decision.action {
-            Action::Mount { source, .. } | Action::Replace { source, .. } => {
-                home.copy_of(source).map(Some)
-            }
-            Action::Keep | Action::LeaveAlone(_) => Ok(None),
-        };
-        Prepared { decision, live }
+pub(crate) fn prepare(files: &LiveFiles, decisions: &[Decision]) -> Vec<Prepared> {
+    decisions.iter().map(|decision| prepare_one(files, decision.clone())).collect()
+}
+
+fn prepare_one(files: &LiveFiles, decision: Decision) -> Prepared {
+    let Some(source) = decision.action.source() else {
+        return Prepared { decision, live: Ok(None) };
     };
-    decisions.into_iter().map(prepare).collect()
+    match files.copy(source) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let action = Action::LeaveAlone(Obstacle::NotServed);
+            Prepared { decision: Decision { action, ..decision }, live: Ok(None) }
+        }
+        live => Prepared { decision, live: live.map(Some) },
+    }
 }
 
 /// Carries out decisions in the namespace that this process is in, whose mounts
@@ -64,26 +101,23 @@ fn at(
     action: &Action,
     live: Option<OwnedFd>,
 ) -> io::Result<Done> {
-    match (action, live) {
-        (Action::Mount { on, .. }, Some(live)) => {
-            let Some(place) = place::find(home, table, target, &[*on])? else {
-                return Ok(changed());
-            };
+    let place = match action {
+        Action::Mount { on, .. } => place::find(home, table, target, &[*on]),
+        Action::Replace { dead, .. } => place::uncover_last(home, table, target, dead),
+        Action::LeaveAlone(obstacle) => return Ok(Done::LeftAlone(obstacle.to_string())),
+        Action::Keep => return Ok(Done::Kept),
+    };
+    match (place, live) {
+        (Ok(Some(place)), Some(live)) if matches!(action, Action::Mount { .. }) => {
             place::attach(home, &live, &place).map(|()| Done::Mounted)
         }
-        (Action::Replace { dead, .. }, Some(live)) => {
-            let last = place::uncover_last(home, table, target, dead)?;
-            let Some(last) = last else { return Ok(changed()) };
-            place::replace(home, &live, &last).map(Done::Replaced)
+        (Ok(Some(place)), Some(live)) => place::replace(home, &live, &place).map(Done::Replaced),
+        (Err(error), _) if error.kind() == io::ErrorKind::NotFound => {
+            Ok(Done::LeftAlone("the kernel has no such file".to_owned()))
         }
-        (Action::LeaveAlone(obstacle), _) => Ok(Done::LeftAlone(obstacle.to_string())),
-        (Action::Keep, _) | (_, None) => Ok(Done::Kept),
+        (Err(error), _) => Err(error),
+        (Ok(_), _) => Ok(Done::Changing),
     }
-}
-
-/// The container has put something else at the place meanwhile.
-fn changed() -> Done {
-    Done::LeftAlone("somebody is changing it".to_owned())
 }
 
 impl NamespaceReport {
@@ -94,6 +128,11 @@ impl NamespaceReport {
             Done::Replaced(Replaced::Stacked) => self.stacked.push(path),
             Done::Kept => self.kept.push(path),
             Done::LeftAlone(reason) => self.left_alone.push(Said { path, reason }),
+            Done::Changing => {
+                self.is_unsettled = true;
+                let reason = "somebody is changing it".to_owned();
+                self.left_alone.push(Said { path, reason });
+            }
         }
     }
 }

@@ -4,6 +4,7 @@
 //! So the descriptors that are needed there are opened before, at home: this
 //! process's own directory in the host's `/proc` and the live tree.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -12,26 +13,33 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat, openat2};
 use nix::sched::{CloneFlags, setns};
 use nix::sys::stat::Mode;
-use rustix::mount::{OpenTreeFlags, open_tree};
 
+use crate::config::lock_file;
 use crate::host::mountinfo::{Device, MountId, MountTable};
 use crate::inject::InjectError;
 use crate::inject::plan::is_ours;
 
-/// The mount namespace that the daemon mounts in.
+/// What the kernel says of this thread: another thread may be in another mount
+/// namespace.
+const OWN_PROC: &str = "/proc/thread-self";
+
+/// The mount namespace that the daemon mounts in, as one thread sees it.
 #[derive(Debug)]
 pub(crate) struct Home {
     namespace: OwnedFd,
-    /// This process's directory in the host's `/proc`.
+    /// This thread's directory in the host's `/proc`.
     own_proc: OwnedFd,
     /// Root of the live tree.
     tree: OwnedFd,
     /// The live tree's file system.
     pub(crate) live: Device,
+    /// Those of other daemons, whose files are theirs to heal, also while they
+    /// are dead.
+    others: HashSet<Device>,
 }
 
 impl Home {
-    /// Opens everything; `mount_point` is where the live tree is mounted.
+    /// Opens everything, for this thread; `mount_point` is where the live tree is mounted.
     ///
     /// # Errors
     ///
@@ -42,10 +50,9 @@ impl Home {
             move |errno: nix::Error| InjectError::Open { path, source: errno.into() }
         };
         let directory = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let own_proc =
-            open("/proc/self", directory, Mode::empty()).map_err(failed("/proc/self"))?;
+        let own_proc = open(OWN_PROC, directory, Mode::empty()).map_err(failed(OWN_PROC))?;
         let namespace = openat(&own_proc, "ns/mnt", OFlag::O_CLOEXEC, Mode::empty())
-            .map_err(failed("/proc/self/ns/mnt"))?;
+            .map_err(failed("/proc/thread-self/ns/mnt"))?;
         let tree = open(mount_point, directory, Mode::empty())
             .map_err(failed(&mount_point.to_string_lossy()))?;
         let table = read_table(&own_proc)?;
@@ -53,7 +60,13 @@ impl Home {
         let Some(live) = live.map(|mount| mount.device) else {
             return Err(InjectError::NotMounted(mount_point.to_owned()));
         };
-        Ok(Self { namespace, own_proc, tree, live })
+        let others = others(&table);
+        Ok(Self { namespace, own_proc, tree, live, others })
+    }
+
+    /// True for a file system that has a daemon, or had one that will come back.
+    pub(crate) fn knows(&self, device: Device) -> bool {
+        device == self.live || self.others.contains(&device)
     }
 
     /// Does `work` inside `namespace`, where `/` is the root of its mounts, and
@@ -62,7 +75,7 @@ impl Home {
     /// # Errors
     ///
     /// [`InjectError::Enter`]: `EPERM` without CAP_SYS_ADMIN and CAP_SYS_CHROOT,
-    /// `EINVAL` in a process with several threads.
+    /// `EINVAL` in a thread that shares its root directory with another.
     pub(crate) fn inside<T>(
         &self,
         namespace: &OwnedFd,
@@ -87,24 +100,20 @@ impl Home {
         read_table(&self.own_proc)
     }
 
-    /// A mount of the file or directory `path` of the live tree that is attached
-    /// nowhere yet, with all restrictions of the live mount. Only at home.
+    /// Opens the file or directory `path` of the live tree, by path alone. The
+    /// daemon is asked where it is.
     ///
     /// # Errors
     ///
     /// * `ENOENT`: the daemon does not serve it.
     /// * `ENOTCONN`: the daemon has died.
-    pub(crate) fn copy_of(&self, path: &Path) -> io::Result<OwnedFd> {
+    pub(crate) fn live(&self, path: &Path) -> nix::Result<OwnedFd> {
         let below_root = path.strip_prefix("/").unwrap_or(path);
         let below_root = if below_root == Path::new("") { Path::new(".") } else { below_root };
         let how = OpenHow::new()
             .flags(OFlag::O_PATH | OFlag::O_CLOEXEC)
             .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_XDEV);
-        let found = openat2(&self.tree, below_root, how)?;
-        let flags = OpenTreeFlags::OPEN_TREE_CLONE
-            | OpenTreeFlags::OPEN_TREE_CLOEXEC
-            | OpenTreeFlags::AT_EMPTY_PATH;
-        Ok(open_tree(found, "", flags)?)
+        openat2(&self.tree, below_root, how)
     }
 
     /// The number of the mount that `file` is on.
@@ -121,7 +130,7 @@ impl Home {
         let number = text.lines().find_map(|line| line.strip_prefix("mnt_id:"));
         number
             .and_then(|number| number.trim().parse().ok())
-            .ok_or_else(|| io::Error::other("/proc/self/fdinfo names no mount"))
+            .ok_or_else(|| io::Error::other("/proc/thread-self/fdinfo names no mount"))
     }
 
     /// The directory in which each open file of this process has its number as
@@ -137,9 +146,19 @@ impl Home {
     }
 }
 
+/// File systems whose whole tree is mounted where a daemon has its lock file; a
+/// tree that somebody has bound elsewhere has none there.
+fn others(table: &MountTable) -> HashSet<Device> {
+    let whole =
+        table.mounts().iter().filter(|mount| is_ours(mount) && mount.root == Path::new("/"));
+    whole.filter(|mount| lock_file(&mount.point).exists()).map(|mount| mount.device).collect()
+}
+
 fn read_table(own_proc: &OwnedFd) -> Result<MountTable, InjectError> {
-    let text = read_at(own_proc, "mountinfo")
-        .map_err(|source| InjectError::Open { path: "/proc/self/mountinfo".into(), source })?;
+    let text = read_at(own_proc, "mountinfo").map_err(|source| InjectError::Open {
+        path: "/proc/thread-self/mountinfo".into(),
+        source,
+    })?;
     Ok(MountTable::parse(&text))
 }
 

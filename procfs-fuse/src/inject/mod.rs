@@ -19,6 +19,8 @@ mod plan;
 mod probe;
 mod report;
 mod run;
+mod survey;
+mod workers;
 
 pub use error::InjectError;
 pub use heal::heal;

@@ -62,6 +62,16 @@ pub(crate) enum Action {
     LeaveAlone(Obstacle),
 }
 
+impl Action {
+    /// The path of the live file that it takes.
+    pub(crate) fn source(&self) -> Option<&Path> {
+        match self {
+            Self::Mount { source, .. } | Self::Replace { source, .. } => Some(source),
+            Self::Keep | Self::LeaveAlone(_) => None,
+        }
+    }
+}
+
 /// Why a place is left alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Obstacle {
@@ -78,6 +88,8 @@ pub(crate) enum Obstacle {
     OtherDaemon,
     /// The container has no proc or sysfs there.
     NoBase(&'static str),
+    /// The daemon has no such file: the kernel has none, or it is of another version.
+    NotServed,
 }
 
 impl fmt::Display for Obstacle {
@@ -86,6 +98,7 @@ impl fmt::Display for Obstacle {
             Self::Covered { at, fs_type } => write!(f, "{fs_type} is mounted on {}", at.display()),
             Self::Inside => f.write_str("something is mounted inside it"),
             Self::OtherDaemon => f.write_str("another portholefs serves it"),
+            Self::NotServed => f.write_str("portholefs does not serve it here"),
             Self::NoBase(fs_type) => write!(f, "no {fs_type} is mounted there"),
         }
     }

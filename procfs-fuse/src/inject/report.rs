@@ -3,7 +3,10 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
+
+use crate::inject::namespaces::Namespace;
 
 /// Everything that one run did.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +40,9 @@ pub struct NamespaceReport {
     pub failed: Vec<Said>,
     /// Why nothing could be done in the whole namespace.
     pub error: Option<String>,
+    /// True when something was found in the middle of a change: worth another visit.
+    #[serde(skip)]
+    pub(crate) is_unsettled: bool,
 }
 
 /// A place and what there is to say about it.
@@ -54,14 +60,22 @@ impl Report {
         self.namespaces.iter().map(NamespaceReport::changes).sum()
     }
 
-    /// Adds what was done in one namespace, which may have been visited before.
-    pub(crate) fn add(&mut self, report: NamespaceReport) {
-        let known = self.namespaces.iter_mut().find(|known| known.namespace == report.namespace);
-        match known {
-            Some(known) => known.follow(report),
-            None if report.is_empty() => {}
-            None => self.namespaces.push(report),
+    /// True when nothing was found in the middle of a change.
+    pub(crate) fn is_settled(&self) -> bool {
+        !self.namespaces.iter().any(|report| report.is_unsettled)
+    }
+
+    /// Adds what was done in a later visit of each namespace.
+    pub(crate) fn follow(&mut self, later: impl Iterator<Item = NamespaceReport>) {
+        for report in later {
+            let is_same = |known: &&mut NamespaceReport| known.namespace == report.namespace;
+            match self.namespaces.iter_mut().find(is_same) {
+                Some(known) => known.follow(report),
+                None if report.is_empty() => {}
+                None => self.namespaces.push(report),
+            }
         }
+        self.namespaces.sort_by_key(|report| report.namespace);
     }
 
     /// True when nothing was refused that should have been done.
@@ -72,6 +86,12 @@ impl Report {
 }
 
 impl NamespaceReport {
+    /// That nothing was done yet in `namespace`.
+    pub(crate) fn of(namespace: &Namespace) -> Self {
+        let pid = namespace.first_process().map_or(0, Pid::as_raw);
+        Self { namespace: namespace.inode, pid, ..Self::default() }
+    }
+
     /// Places with a live file that had none before.
     pub fn changes(&self) -> usize {
         self.mounted.len() + self.replaced.len() + self.stacked.len()
@@ -84,6 +104,7 @@ impl NamespaceReport {
         self.stacked.extend(later.stacked);
         (self.kept, self.left_alone) = (later.kept, later.left_alone);
         (self.failed, self.error) = (later.failed, later.error);
+        self.is_unsettled = later.is_unsettled;
     }
 
     /// True when there is nothing to say.
@@ -128,8 +149,13 @@ impl fmt::Display for NamespaceReport {
     }
 }
 
+/// `"left alone /a, /b (reason)"` for neighbours with the same reason.
 fn said<'a>(verdict: &'a str, places: &'a [Said]) -> impl Iterator<Item = String> + 'a {
-    places.iter().map(move |said| format!("{verdict} {} ({})", said.path.display(), said.reason))
+    places.chunk_by(|one, next| one.reason == next.reason).map(move |alike| {
+        let paths: Vec<_> = alike.iter().map(|said| said.path.to_string_lossy()).collect();
+        let reason = alike.first().map_or("", |said| &said.reason);
+        format!("{verdict} {} ({reason})", paths.join(", "))
+    })
 }
 
 #[cfg(test)]

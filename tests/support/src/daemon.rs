@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::binaries;
+use crate::{binaries, process};
 
 /// How long a daemon may take to serve or to stop: far above what it needs,
 /// because a virtual machine without KVM is slow.
@@ -37,11 +37,47 @@ impl Daemon {
     /// a program such as `unshare`, with `portholefs` as its last word.
     pub fn start_by(mut command: Command) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("porthole-tests-").tempdir()?;
-        let log = std::fs::File::create(folder.path().join("log"))?;
-        command.arg("serve").arg(folder.path().join("fs")).stdin(Stdio::null());
-        command.stdout(log.try_clone()?).stderr(log).env(crate::leaks::MARK, crate::leaks::mark());
-        let child = command.spawn().context("cannot start portholefs")?;
+        let child = spawn(&mut command, folder.path())?;
         Ok(Self { child, folder })
+    }
+
+    /// Kills all of its processes, as a machine short of memory may; its mount
+    /// stays behind, dead.
+    pub fn kill(&mut self) -> Result<()> {
+        // The first must not start others while these are killed.
+        kill(self.pid(), Signal::SIGSTOP)?;
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let others = process::descendants(self.pid())?;
+            if others.is_empty() {
+                break;
+            }
+            if Instant::now() > deadline {
+                bail!("{others:?} cannot be killed\n{}", self.log());
+            }
+            for pid in others {
+                // ESRCH: it went with the one before it.
+                let _ended = kill(pid, Signal::SIGKILL);
+            }
+        }
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Sends `signal` to all of its processes.
+    pub fn signal_all(&self, signal: Signal) -> Result<()> {
+        kill(self.pid(), signal)?;
+        for pid in process::descendants(self.pid())? {
+            kill(pid, signal)?;
+        }
+        Ok(())
+    }
+
+    /// Starts it again at the same place, with a new log; returns without waiting.
+    pub fn start_again(&mut self) -> Result<()> {
+        self.child = spawn(&mut Command::new(binaries::path("portholefs")?), self.folder.path())?;
+        Ok(())
     }
 
     /// Waits until its tree, found at `tree`, is served. The path is another than
@@ -108,6 +144,13 @@ impl Drop for Daemon {
         let _ = self.child.wait();
         let _ = nix::mount::umount2(&self.mount_point(), nix::mount::MntFlags::MNT_DETACH);
     }
+}
+
+fn spawn(command: &mut Command, folder: &Path) -> Result<Child> {
+    let log = std::fs::File::create(folder.join("log"))?;
+    command.arg("serve").arg(folder.join("fs")).stdin(Stdio::null());
+    command.stdout(log.try_clone()?).stderr(log).env(crate::leaks::MARK, crate::leaks::mark());
+    command.spawn().context("cannot start portholefs")
 }
 
 /// Whether something is mounted at `path`.

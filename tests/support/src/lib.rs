@@ -3,6 +3,7 @@
 //! * [`needs`]: what a test needs of the machine, and why it did not run;
 //! * [`program`]: one test program: its trials, and the check that it left nothing behind;
 //! * [`daemon`], [`container`], [`group`], [`terminal`]: things that are there while a value lives;
+//! * [`process`]: who is whose child;
 //! * [`ran`]: what a program printed, and the evidence when it is wrong.
 //!
 //! The tests are an oracle, so what they compare with is read here anew, from
@@ -16,6 +17,7 @@ pub mod daemon;
 pub mod group;
 pub mod leaks;
 pub mod needs;
+pub mod process;
 pub mod program;
 pub mod ran;
 pub mod terminal;

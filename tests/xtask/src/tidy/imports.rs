@@ -76,6 +76,12 @@ const TABLE: &[Row] = &[
         never: &["view", "render", "readings", "daemon"],
     },
     Row { module: "procfs-fuse/src/keeper", may_use: Some(&["sys"]), never: &["fuser"] },
+    pure("procfs-fuse/src/inject/plan", &["catalog", "host"]),
+    Row {
+        module: "procfs-fuse/src/inject",
+        may_use: None,
+        never: &["fuse", "daemon", "view", "render", "readings"],
+    },
     Row { module: "procfs-fuse/src/daemon", may_use: None, never: &["fuser", "view", "render"] },
     pure("cgroupfs/src/bandwidth", &["format"]),
     pure("cgroupfs/src/cpu_list", &["format"]),

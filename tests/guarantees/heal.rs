@@ -1,0 +1,321 @@
+//! If even the keeper dies, the next start heals running containers.
+
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use libtest_mimic::Trial;
+use nix::mount::{MntFlags, umount2};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use support::{Daemon, Need, Verdict, alone, process, trial};
+
+use crate::contained::{
+    Contained, Pace, has_each_file_once, inject, live_device, mounted_at, wait_for_own_namespace,
+};
+
+const NEEDS: &[Need] = &[Need::Container, Need::Controller("memory")];
+
+const MIB: u64 = 1 << 20;
+
+/// How long after its start a daemon may need for all containers.
+const PROMISED: Duration = Duration::from_secs(1);
+
+/// How long a test waits for what is measured, so that a miss is a number.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Those that restart a daemon run alone: it heals all containers whose daemon
+/// is gone, other trials' too.
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        alone("twenty_containers_are_healed_in_a_second", NEEDS, twenty_containers_are_healed),
+        alone("no_reader_sees_the_host_while_it_is_healed", NEEDS, no_reader_sees_the_host),
+        alone("nested_mount_namespaces_are_healed", NEEDS, nested_namespaces_are_healed),
+        alone("locked_mounts_get_a_live_one_on_top", NEEDS, locked_mounts_get_one_on_top),
+        alone("what_covers_a_dead_file_is_left_alone", NEEDS, foreign_mounts_are_left_alone),
+        alone("files_of_another_daemon_are_left_alone", NEEDS, other_daemons_are_left_alone),
+        alone("a_daemon_that_hangs_is_not_taken_for_dead", NEEDS, hung_daemons_are_left_alone),
+        alone("twice_killed_is_healed_twice", NEEDS, twice_killed_is_healed_twice),
+        trial("a_file_is_put_where_it_is_missing", NEEDS, files_are_put_where_missing),
+        trial("masked_files_stay_masked", NEEDS, masked_files_stay_masked),
+        trial("the_hosts_own_files_are_refused", NEEDS, the_host_is_refused),
+        trial("a_dead_daemon_has_no_files_to_give", NEEDS, a_dead_daemon_is_refused),
+    ]
+}
+
+/// Kills the daemon and starts it again; returns how long it took until `healed`.
+fn restart(daemon: &mut Daemon, healed: impl Fn(&Daemon) -> Result<()>) -> Result<Duration> {
+    daemon.kill()?;
+    let start = Instant::now();
+    daemon.start_again()?;
+    // Until then the old mount is where the new one will be.
+    let is_healed = |daemon: &Daemon| {
+        ensure!(daemon.log().contains("detached what a dead daemon left"), "the dead one is there");
+        healed(daemon)
+    };
+    loop {
+        match is_healed(daemon) {
+            Ok(()) => return Ok(start.elapsed()),
+            Err(error) if start.elapsed() > PATIENCE => {
+                bail!("{error:?}\nthe daemon's log:\n{}", daemon.log())
+            }
+            Err(_not_yet) => std::thread::sleep(Duration::from_millis(1)),
+        }
+    }
+}
+
+fn twenty_containers_are_healed() -> Verdict {
+    let mut daemon = Daemon::start()?;
+    let containers = (0..20)
+        .map(|number| Contained::with_files((64 + number) * MIB, Pace::Calm, &daemon))
+        .collect::<Result<Vec<_>>>()?;
+    let all_healed = |daemon: &Daemon| -> Result<()> {
+        containers.iter().try_for_each(|container| has_each_file_once(container.pid(), daemon))
+    };
+    let took = restart(&mut daemon, all_healed)?;
+    for container in &containers {
+        container.reads_right()?;
+        container.saw_only_its_own(true)?;
+        container.forget()?;
+    }
+    eprintln!("20 containers, healed in {} ms", took.as_millis());
+    ensure!(took < PROMISED, "it took {} ms\n{}", took.as_millis(), daemon.log());
+    for container in &containers {
+        container.reads_right()?;
+        container.saw_only_its_own(false)?;
+    }
+    drop(containers);
+    daemon.stop()
+}
+
+/// One entry per file and an error or the right number at every moment, however
+/// often it happens.
+fn no_reader_sees_the_host() -> Verdict {
+    let mut daemon = Daemon::start()?;
+    let container = Contained::with_files(96 * MIB, Pace::Busy, &daemon)?;
+    container.reads_right()?;
+    container.forget()?;
+    for _kill in 0..10 {
+        restart(&mut daemon, |daemon| has_each_file_once(container.pid(), daemon))?;
+    }
+    container.reads_right()?;
+    container.saw_only_its_own(true)?;
+    drop(container);
+    daemon.stop()
+}
+
+/// A process that has made a mount namespace of its own inside a container.
+struct Nested {
+    nsenter: Child,
+    pid: Pid,
+}
+
+impl Nested {
+    /// Starts one with `unshare` and its options.
+    fn start(container: &Contained, options: &[&str]) -> Result<Self> {
+        let unshare = [&["unshare"], options, &["sleep", "600"]].concat();
+        let nsenter = container.command(&unshare).stdin(Stdio::null()).spawn()?;
+        let pid = process::child(Pid::from_raw(nsenter.id().cast_signed()), "sleep")?;
+        wait_for_own_namespace(pid, container.pid())?;
+        Ok(Self { nsenter, pid })
+    }
+}
+
+impl Drop for Nested {
+    fn drop(&mut self) {
+        let _ended = kill(self.pid, Signal::SIGKILL);
+        let _ended = self.nsenter.wait();
+    }
+}
+
+fn nested_namespaces_are_healed() -> Verdict {
+    let mut daemon = Daemon::start()?;
+    let container = Contained::with_files(96 * MIB, Pace::Busy, &daemon)?;
+    let nested = Nested::start(&container, &["--mount"])?;
+    restart(&mut daemon, |daemon| {
+        has_each_file_once(container.pid(), daemon)?;
+        has_each_file_once(nested.pid, daemon)
+    })?;
+    drop((nested, container));
+    daemon.stop()
+}
+
+/// In a mount namespace that was given to a less privileged user namespace the
+/// dead cannot be taken away, nor anything be put beneath them.
+fn locked_mounts_get_one_on_top() -> Verdict {
+    let mut daemon = Daemon::start()?;
+    let container = Contained::with_files(96 * MIB, Pace::Busy, &daemon)?;
+    let nested = Nested::start(&container, &["--mount", "--user", "--map-root-user"])?;
+    let dead = live_device(&daemon)?;
+    restart(&mut daemon, |daemon| {
+        let live = live_device(daemon)?;
+        let mounts = mounted_at(nested.pid, "/proc/meminfo")?;
+        let devices: Vec<_> = mounts.iter().map(|(_type, device)| device.as_str()).collect();
+        ensure!(devices == [&dead, &live], "{mounts:?}, dead {dead}, live {live}");
+        has_each_file_once(container.pid(), daemon)
+    })?;
+    container.reads_right_in(nested.pid)?;
+    drop((nested, container));
+    daemon.stop()
+}
+
+fn foreign_mounts_are_left_alone() -> Verdict {
+    let mut daemon = Daemon::start()?;
+    let container = Contained::with_files(96 * MIB, Pace::Busy, &daemon)?;
+    container.shell(
+        "mount --bind /etc/hostname /proc/uptime && mount -t tmpfs none /sys/devices/system/cpu",
+    )?;
+    let covered = mounted_at(container.pid(), "/proc/uptime")?;
+    ensure!(covered.len() == 2, "the test's own mount is missing: {covered:?}");
+    restart(&mut daemon, |daemon| {
+        let mounts = mounted_at(container.pid(), "/proc/meminfo")?;
+        ensure!(mounts == [("fuse.portholefs".to_owned(), live_device(daemon)?)], "{mounts:?}");
+        ensure!(daemon.log().contains("running containers looked at"), "not done");
+        Ok(())
+    })?;
+    let after = mounted_at(container.pid(), "/proc/uptime")?;
+    ensure!(after == covered, "before {covered:?}, after {after:?}");
+    let line = daemon.log();
+    let line = line.lines().find(|line| line.contains("/proc/uptime")).context("not said")?;
+    ensure!(line.contains("left alone /proc/uptime ("), "{line}");
+    container
+        .shell("cmp /etc/hostname /proc/uptime && test -z \"$(ls /sys/devices/system/cpu)\"")?;
+    drop(container);
+    daemon.stop()
+}
+
+fn other_daemons_are_left_alone() -> Verdict {
+    let other = Daemon::start()?;
+    let container = Contained::with_files(96 * MIB, Pace::Busy, &other)?;
+    let mut daemon = Daemon::start()?;
+    restart(&mut daemon, |daemon| {
+        ensure!(daemon.log().contains("running containers looked at"), "{}", daemon.log());
+        Ok(())
+    })?;
+    has_each_file_once(container.pid(), &other)?;
+    let said = inject(&daemon, &["--pid", &container.pid().to_string()])?.succeeded()?;
+    for expected in ["left alone /proc/cpuinfo, ", "(another portholefs serves it)"] {
+        said.holds(expected, said.stdout.contains(expected))?;
+    }
+    has_each_file_once(container.pid(), &other)?;
+    drop(container);
+    daemon.stop()?;
+    other.stop()
+}
+
+/// A stopped daemon answers nothing, and whoever asks it waits: others must be
+/// healed nevertheless, and its containers be left to it.
+fn hung_daemons_are_left_alone() -> Verdict {
+    let hung = Daemon::start()?;
+    let of_hung = Contained::with_files(96 * MIB, Pace::Busy, &hung)?;
+    let mut daemon = Daemon::start()?;
+    let container = Contained::with_files(64 * MIB, Pace::Busy, &daemon)?;
+    // As long as its tree is mounted, nobody asks whether it is dead.
+    umount2(&hung.mount_point(), MntFlags::MNT_DETACH)?;
+    let before = mounted_at(of_hung.pid(), "/proc/meminfo")?;
+    hung.signal_all(Signal::SIGSTOP)?;
+    let healed = restart(&mut daemon, |daemon| has_each_file_once(container.pid(), daemon));
+    let done = wait_for_log(&daemon, "running containers looked at");
+    hung.signal_all(Signal::SIGCONT)?;
+    healed?;
+    done?;
+    let after = mounted_at(of_hung.pid(), "/proc/meminfo")?;
+    ensure!(before == after, "before {before:?}, after {after:?}");
+    of_hung.reads_right()?;
+    of_hung.saw_only_its_own(false)?;
+    drop((of_hung, container));
+    daemon.stop()
+}
+
+fn wait_for_log(daemon: &Daemon, text: &str) -> Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    while !daemon.log().contains(text) {
+        ensure!(Instant::now() < deadline, "{text:?} was not logged:\n{}", daemon.log());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Ok(())
+}
+
+fn twice_killed_is_healed_twice() -> Verdict {
+    let mut daemon = Daemon::start()?;
+    let container = Contained::with_files(96 * MIB, Pace::Busy, &daemon)?;
+    for _time in 0..2 {
+        restart(&mut daemon, |daemon| has_each_file_once(container.pid(), daemon))?;
+        container.reads_right()?;
+    }
+    drop(container);
+    daemon.stop()
+}
+
+fn files_are_put_where_missing() -> Verdict {
+    let daemon = Daemon::start()?;
+    let container = Contained::without_files(96 * MIB, Pace::Calm)?;
+    let nested = Nested::start(&container, &["--mount"])?;
+    let pid = container.pid().to_string();
+    let first = inject(&daemon, &["--pid", &pid, "--json"])?.succeeded()?;
+    let report: Value = serde_json::from_str(&first.stdout)?;
+    first.equal(
+        "namespaces",
+        &report.pointer("/namespaces").and_then(Value::as_array).map(Vec::len),
+        &Some(2),
+    )?;
+    for pid in [container.pid(), nested.pid] {
+        has_each_file_once(pid, &daemon)?;
+    }
+    container.reads_right()?;
+    let attributes = container.shell("grep fuse.portholefs /proc/self/mountinfo")?;
+    for line in attributes.stdout.lines() {
+        let restricted = line.contains(" ro,nosuid,nodev,noexec") && line.contains(" - fuse");
+        attributes
+            .holds("no rights and no propagation", restricted && !line.contains("shared:"))?;
+    }
+    let second = inject(&daemon, &["--pid", &pid])?.succeeded()?;
+    second.holds("nothing is mounted twice", !second.stdout.contains(" mounted"))?;
+    has_each_file_once(container.pid(), &daemon)?;
+    drop((nested, container));
+    daemon.stop()
+}
+
+fn masked_files_stay_masked() -> Verdict {
+    let daemon = Daemon::start()?;
+    let container = Contained::without_files(96 * MIB, Pace::Calm)?;
+    container.shell("mount --bind /dev/null /proc/swaps && mount -t tmpfs none /sys/devices")?;
+    let said = inject(&daemon, &["--pid", &container.pid().to_string()])?.succeeded()?;
+    for line in [
+        "left alone /proc/swaps (devtmpfs is mounted on /proc/swaps)",
+        "/sys/devices/system/cpu/online",
+        "(tmpfs is mounted on /sys/devices)",
+    ] {
+        said.holds(line, said.stdout.contains(line))?;
+    }
+    container.shell("test -c /proc/swaps && test -z \"$(ls /sys/devices)\"")?;
+    drop(container);
+    daemon.stop()
+}
+
+fn the_host_is_refused() -> Verdict {
+    let daemon = Daemon::start()?;
+    let own = std::process::id().to_string();
+    let refused = inject(&daemon, &["--pid", &own])?;
+    refused.equal("exit status", &refused.status, &Some(1))?;
+    let expected = format!(
+        "portholefs: process {own} is in the host's own mount namespace; files mounted there would change the host (try: "
+    );
+    refused.holds(&expected, refused.stderr.starts_with(&expected))?;
+    refused.equal("lines", &refused.stderr.lines().count(), &1)?;
+    daemon.stop()
+}
+
+fn a_dead_daemon_is_refused() -> Verdict {
+    let mut daemon = Daemon::start()?;
+    let container = Contained::without_files(96 * MIB, Pace::Calm)?;
+    daemon.kill()?;
+    let refused = inject(&daemon, &["--pid", &container.pid().to_string()])?;
+    refused.equal("exit status", &refused.status, &Some(1))?;
+    let expected = format!(
+        "portholefs: no portholefs serves {0} (try: portholefs serve {0})\n",
+        daemon.mount_point().display()
+    );
+    refused.equal("message", &refused.stderr, &expected)
+}
