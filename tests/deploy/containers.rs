@@ -20,13 +20,13 @@ const ASK: &str =
 static DOCKERD: Mutex<Option<Dockerd>> = Mutex::new(None);
 
 /// An engine with an image, and the files to mount.
-struct Host<'a> {
-    dockerd: &'a Dockerd,
+pub(crate) struct Host<'a> {
+    pub(crate) dockerd: &'a Dockerd,
     mount_point: PathBuf,
 }
 
 /// Runs `test` on the host that all tests share, one test at a time.
-fn on_host(test: impl FnOnce(&Host<'_>) -> Verdict) -> Verdict {
+pub(crate) fn on_host(test: impl FnOnce(&Host<'_>) -> Verdict) -> Verdict {
     // A test that failed has not harmed the engine.
     let mut dockerd = DOCKERD.lock().unwrap_or_else(PoisonError::into_inner);
     let dockerd = match &mut *dockerd {

@@ -15,6 +15,7 @@ mod containers;
 mod dockerd;
 mod documents;
 mod files;
+mod healing;
 mod manifests;
 mod tools_image;
 mod unit;
@@ -111,6 +112,11 @@ fn containers() -> Vec<Trial> {
         ),
         trial("a_fractional_quota_is_rounded_up", DOCKER, a_fractional_quota_is_rounded_up),
         trial("the_compose_file_shows_the_limits", COMPOSE, the_compose_file_shows_the_limits),
+        trial(
+            "the_next_daemon_heals_a_running_container",
+            DOCKER,
+            healing::the_next_daemon_heals_a_running_container,
+        ),
         trial("every_list_has_the_same_files", DOCKER, every_list_has_the_same_files),
     ]
 }
