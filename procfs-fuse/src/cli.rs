@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use clap::builder::PossibleValue;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
 use crate::capture::{self, CaptureError};
@@ -22,6 +24,8 @@ use crate::daemon::{self, Hint, ServeOptions, health, lock, mount_point, upgrade
 use crate::fuse::rehearsal::Rehearsal;
 use crate::fuse::worker::{self, WorkerOptions};
 use crate::inject::{self, Order};
+use crate::shared::descriptors;
+use crate::sys::descriptor;
 use crate::{keeper, log};
 
 /// Where the tree is mounted unless the command line says otherwise.
@@ -192,6 +196,9 @@ struct InjectArgs {
     /// Write one JSON object.
     #[arg(long)]
     json: bool,
+    /// Set by the daemon: end when the process that started this one does.
+    #[arg(long, hide = true)]
+    with_parent: bool,
 }
 
 #[derive(Debug, Args)]
@@ -247,6 +254,7 @@ pub fn run() -> ExitCode {
         Command::Unmount(args) => unmount(&args),
         Command::Heal(args) => {
             args.common.start();
+            let_go_of_the_session();
             inject::heal(&args.mount_point);
             ExitCode::SUCCESS
         }
@@ -297,10 +305,16 @@ fn worker(args: WorkerArgs) -> ExitCode {
 
 fn unmount(args: &ChildArgs) -> ExitCode {
     args.common.start();
+    let_go_of_the_session();
     match mount_point::clear(&args.mount_point) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed_with_hint(&error),
     }
+}
+
+/// Whoever holds the session and looks below its mount may wait for itself.
+fn let_go_of_the_session() {
+    descriptor::close(descriptors::of_workers());
 }
 
 fn upgrade(args: &UpgradeArgs) -> ExitCode {
@@ -375,6 +389,11 @@ fn inject(args: &InjectArgs) -> ExitCode {
     let InjectWhere { pid, probe, .. } = &args.containers;
     if !probe.is_empty() {
         return inject::answer(probe).map_or_else(failed, |()| ExitCode::SUCCESS);
+    }
+    if args.with_parent
+        && let Err(errno) = prctl::set_pdeathsig(Signal::SIGKILL)
+    {
+        return failed(errno);
     }
     let order = pid.map_or(Order::Heal, |pid| Order::Fill(Pid::from_raw(pid)));
     let mount_point = match mount_point::located(&args.from) {

@@ -35,10 +35,10 @@ impl Serving {
     /// Starts the next daemon at the same place, the keeper of this one being dead.
     pub(crate) fn start_again(&mut self) -> Verdict {
         self.keeper.wait()?;
-        let before = self.generation()?;
         self.keeper = spawn(self.folder.path(), &self.options)?;
+        let keeper = u64::from(self.keeper.id());
         self.until("it serves again", || {
-            Ok(self.generation()? != before && self.worker()?.is_some())
+            Ok(self.number("keeper_pid")? == keeper && self.worker()?.is_some())
         })
     }
 

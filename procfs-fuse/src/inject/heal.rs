@@ -51,7 +51,7 @@ fn log(report: &Report, elapsed: Duration) {
 fn injected(mount_point: &Path) -> io::Result<Report> {
     let mut injector = Command::new("/proc/self/exe")
         .arg0("portholefs")
-        .args(["inject", "--all", "--json", "--from"])
+        .args(["inject", "--all", "--json", "--with-parent", "--from"])
         .arg(mount_point)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

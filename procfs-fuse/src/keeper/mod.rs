@@ -26,7 +26,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::unistd;
+use nix::unistd::{self, Pid};
 
 use crate::shared::slots::State;
 use crate::shared::{Shared, descriptors};
@@ -53,6 +53,8 @@ struct Keeper {
     /// The service manager, where there is one.
     notify: Option<OwnedFd>,
     session: OwnedFd,
+    /// The child that heals containers, while it may live.
+    healer: Option<Pid>,
     /// The bank of the fallback worker, while it lives.
     fallback: Option<usize>,
     /// The last worker could not start.
@@ -116,6 +118,7 @@ impl Keeper {
             lock: inherited(descriptors::LOCK)?,
             notify: inherited(descriptors::NOTIFY).ok(),
             session: inherited(session)?,
+            healer: None,
             fallback: None,
             retry: false,
             unannounced: shared.banks.iter().all(|bank| bank.state() != State::Serving),

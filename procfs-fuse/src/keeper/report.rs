@@ -66,7 +66,7 @@ impl Keeper {
             return Ok(());
         }
         // Containers of a daemon that is gone with its keeper have dead files.
-        process::spawn(self.program.as_fd(), &self.plan.heal)?;
+        self.healer = Some(process::spawn(self.program.as_fd(), &self.plan.heal)?);
         self.notify(b"READY=1\nSTATUS=serving");
         if self.plan.announce {
             let _parent_is_gone = unistd::write(io::stdout(), b"ready\n");

@@ -125,8 +125,11 @@ impl Keeper {
         Ok(())
     }
 
-    /// Ends every worker, at the end.
+    /// Ends every child, at the end.
     pub(super) fn kill_all(&self) {
+        if let Some(healer) = self.healer {
+            let _dead_already = kill(healer, Signal::SIGKILL);
+        }
         for (index, bank) in self.shared.banks.iter().enumerate() {
             if bank.state() != State::Free {
                 self.end(index);
@@ -152,6 +155,9 @@ impl Keeper {
 
     /// A worker is dead: its requests are for the successor.
     fn bury(&mut self, pid: Pid, end: i32, killed: bool) -> io::Result<()> {
+        if self.healer == Some(pid) {
+            self.healer = None;
+        }
         let Some(index) = self.bank_of(pid) else { return Ok(()) };
         let Some(bank) = self.shared.banks.get(index) else { return Ok(()) };
         let fallback = self.fallback == Some(index);

@@ -34,6 +34,13 @@ pub fn place(fd: BorrowedFd<'_>, number: RawFd) -> io::Result<()> {
     if placed == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
+/// Closes those of `numbers` that are open. Nothing in this process may use them.
+pub fn close(numbers: impl IntoIterator<Item = RawFd>) {
+    for number in numbers {
+        drop(inherited(number));
+    }
+}
+
 /// Says whether `fd` passes through exec.
 ///
 /// # Errors
