@@ -25,7 +25,7 @@ const QUOTAS: &[(&str, usize)] = &[("0.5", 1), ("1", 1), ("1.5", 2), ("2", 2)];
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         trial("free_total_is_the_limit", PROCPS, free_total_is_the_limit),
-        trial("top_shows_memory_cpus_and_tasks", PROCPS, top_shows_memory_cpus_and_tasks),
+        trial("top_shows_memory_and_tasks", PROCPS, top_shows_memory_and_tasks),
         trial("vmstat_shows_the_limit", PROCPS, vmstat_shows_the_limit),
         trial("memory_swap_is_memory_and_swap", PROCPS, memory_swap_is_memory_and_swap),
         trial("busybox_top_shows_the_limit", BUSYBOX, busybox_top_shows_the_limit),
@@ -57,20 +57,11 @@ fn numbers_after(text: &str, name: &str) -> Option<Vec<u64>> {
     line.split_ascii_whitespace().map(|word| word.parse().ok()).collect()
 }
 
-fn top_shows_memory_cpus_and_tasks() -> Verdict {
-    for (cpus, count) in QUOTAS {
-        let ran = container::run(&["-m", "512m", "--cpus", cpus], &["top", "-b", "-n1", "-1"])?
-            .succeeded()?;
-        let memory =
-            ran.find("memory line", |text| line_with(text, "MiB Mem").map(str::to_owned))?;
-        ran.holds("top says 512 MiB", memory.contains("512.0 total"))?;
-        // Two CPUs fit on a line.
-        let shown = ran.stdout.matches("%Cpu").count();
-        ran.equal("CPUs of top", &shown, count)?;
-        let tasks = ran.find("tasks", |text| line_with(text, "Tasks:").map(str::to_owned))?;
-        ran.holds("top is alone", tasks.starts_with("Tasks:   1 total"))?;
-    }
-    Ok(())
+fn top_shows_memory_and_tasks() -> Verdict {
+    let ran = container::run(&["-m", "512m"], &["top", "-b", "-n1"])?.succeeded()?;
+    let line = |prefix: &str| ran.find(prefix, |text| line_with(text, prefix).map(str::to_owned));
+    ran.holds("top says 512 MiB", line("MiB Mem")?.contains("512.0 total"))?;
+    ran.holds("top is alone", line("Tasks:")?.starts_with("Tasks:   1 total"))
 }
 
 fn line_with<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
@@ -108,26 +99,16 @@ fn htop_shows_the_limit() -> Verdict {
     let command = container::run_command(&["-it", "-m", "512m", "--cpus", "1"], &["htop"])?;
     let mut terminal = Terminal::start(&command)?;
     terminal.wait_for("a memory meter of 512M", |text| text.contains("/512M]").then_some(()))?;
-    // A meter is named after its CPU, from 0; the second has the number 1.
-    terminal.wait_for("a CPU meter", |text| meter(text, "0").then_some(()))?;
-    let second = meter(&terminal.shown(), "1");
     terminal.type_keys("q")?;
     let shown = terminal.shown();
     let status = terminal.wait()?;
-    anyhow::ensure!(!second, "there is a second CPU meter:\n{shown}");
     anyhow::ensure!(status.success(), "htop ended with {status}:\n{shown}");
     Ok(())
-}
-
-/// Whether a CPU meter with this name is shown: `  0[||| 3.9%]`.
-fn meter(text: &str, name: &str) -> bool {
-    text.contains(&format!(" {name}[")) && text.contains("%]")
 }
 
 fn mpstat_has_a_row_for_each_cpu() -> Verdict {
     for (cpus, count) in QUOTAS {
         let ran = container::run(&["--cpus", cpus], &["mpstat", "-P", "ALL"])?.succeeded()?;
-        ran.holds("the heading counts", ran.stdout.contains(&format!("({count} CPU)")))?;
         let rows = ran.stdout.lines().filter(|line| {
             // A time, the CPU, ten numbers.
             let cpu = line.split_ascii_whitespace().nth(1);

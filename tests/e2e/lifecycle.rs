@@ -87,11 +87,13 @@ fn input_is_passed_on_when_asked() -> Verdict {
 /// first line of the container.
 fn started(options: &[&str], script: &str) -> Result<std::process::Child> {
     let words = container::run_command(options, &["sh", "-c", script])?;
-    // The command is `timeout --kill-after=.. N porthole ...`.
-    let words: Vec<_> = words.get_args().skip(2).map(std::ffi::OsStr::to_owned).collect();
-    let (program, arguments) = words.split_first().context("a command")?;
-    let mut command = Command::new(program);
-    command.args(arguments).env(leaks::MARK, leaks::mark());
+    // Without the `timeout --kill-after=.. N` in front of it.
+    let mut arguments = words.get_args().skip(2);
+    let mut command = Command::new(arguments.next().context("a program")?);
+    command.args(arguments);
+    for (name, value) in words.get_envs() {
+        command.env(name, value.unwrap_or_default());
+    }
     let mut child = command.stdout(Stdio::piped()).spawn()?;
     let mut line = [0; 6];
     std::io::Read::read_exact(child.stdout.as_mut().context("a pipe")?, &mut line)?;

@@ -105,11 +105,12 @@ fn not_being_root_is_refused() -> Verdict {
     state.check_empty()
 }
 
-/// `/dev/fuse` is covered in a mount namespace of the command's own.
+/// A `/dev` without fuse, in a mount namespace of the command's own.
 fn no_fuse_is_refused() -> Verdict {
     let state = State::new()?;
     let tree = state.0.path().join("fs").to_string_lossy().into_owned();
-    let script = "mount -t tmpfs none /dev && exec \"$@\"";
+    let script = "mount -t tmpfs none /mnt && cp -a /dev/null /dev/zero /dev/urandom /mnt && \
+                  mount --move /mnt /dev && exec \"$@\"";
     let ran = state.run(&["unshare", "--mount", "sh", "-c", script, "sh"], &["--view", &tree])?;
     check_refused(&ran, &["/dev/fuse"])?;
     state.check_empty()
