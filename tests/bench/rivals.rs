@@ -58,7 +58,7 @@ struct Lxcfs {
 
 impl Lxcfs {
     fn start() -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix("porthole-tests-").tempdir()?;
+        let folder = support::folder()?;
         let mount_point = folder.path().join("lxcfs");
         std::fs::create_dir(&mount_point)?;
         let mut command = Command::new("lxcfs");

@@ -44,7 +44,7 @@ fn second_daemon_is_refused() -> Verdict {
 /// A daemon killed with all its processes leaves a mount whose every use fails;
 /// the next start on it must need nobody's help.
 fn dead_mount_is_replaced() -> Verdict {
-    let folder = tempfile::Builder::new().prefix("porthole-tests-").tempdir()?;
+    let folder = support::folder()?;
     let mount_point = folder.path().join("fs");
     let start = || -> Result<std::process::Child> {
         let mut command = Command::new(binaries::path("portholefs")?);
@@ -69,7 +69,7 @@ fn dead_mount_is_replaced() -> Verdict {
 }
 
 fn daemon_in_the_background() -> Verdict {
-    let folder = tempfile::Builder::new().prefix("porthole-tests-").tempdir()?;
+    let folder = support::folder()?;
     let mount_point = folder.path().join("fs");
     let path = mount_point.to_string_lossy();
     portholefs(&["serve", "--daemon", &path])?.succeeded()?;

@@ -68,7 +68,7 @@ fn default_capabilities_and_seccomp() -> Verdict {
 }
 
 fn only_the_hosts_programs_are_visible() -> Verdict {
-    let secret = tempfile::Builder::new().prefix("porthole-tests-").tempdir()?;
+    let secret = support::folder()?;
     let path = secret.path().display().to_string();
     let ran = container::shell(
         &[],
@@ -148,7 +148,7 @@ fn user_folder_environment_and_name() -> Verdict {
 }
 
 fn volumes() -> Verdict {
-    let folder = tempfile::Builder::new().prefix("porthole-tests-").tempdir()?;
+    let folder = support::folder()?;
     std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755))?;
     std::fs::write(folder.path().join("in"), "from outside")?;
     let path = folder.path().display();
@@ -171,7 +171,7 @@ fn read_only_root() -> Verdict {
 /// A root file system with nothing but a static shell; it is not written to.
 fn rootfs_of_ones_own() -> Verdict {
     Need::Program("busybox", "busybox-static").check().map_err(anyhow::Error::msg)?;
-    let folder = tempfile::Builder::new().prefix("porthole-tests-").tempdir()?;
+    let folder = support::folder()?;
     std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755))?;
     std::fs::create_dir(folder.path().join("bin"))?;
     std::fs::copy("/bin/busybox", folder.path().join("bin/busybox"))?;

@@ -256,7 +256,7 @@ fn a_terminal_of_its_own() -> Verdict {
 }
 
 fn starts_a_daemon_when_none_answers() -> Verdict {
-    let folder = tempfile::Builder::new().prefix("porthole-tests-").tempdir()?;
+    let folder = support::folder()?;
     let tree = folder.path().join("fs").to_string_lossy().into_owned();
     let portholefs = binaries::path("portholefs")?;
     let path = format!("{}:/usr/bin:/bin", portholefs.parent().context("a folder")?.display());

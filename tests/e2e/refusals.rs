@@ -64,7 +64,7 @@ struct State(tempfile::TempDir);
 
 impl State {
     fn new() -> Result<Self> {
-        Ok(Self(tempfile::Builder::new().prefix("porthole-tests-").tempdir()?))
+        Ok(Self(support::folder()?))
     }
 
     /// `porthole run OPTIONS -- true`, started by the words of `wrapper`.
@@ -93,7 +93,7 @@ fn not_being_root_is_refused() -> Verdict {
     let wrapper = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
     // The program itself must be reachable for everybody.
     let porthole = binaries::path("porthole")?;
-    let copy = tempfile::Builder::new().prefix("porthole-tests-").tempdir()?;
+    let copy = support::folder()?;
     std::fs::set_permissions(copy.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
     std::fs::copy(porthole, copy.path().join("porthole"))?;
     let mut command = Command::new("setpriv");

@@ -83,7 +83,7 @@ fn stopped() -> Verdict {
 }
 
 fn cannot_start() -> Verdict {
-    let folder = tempfile::Builder::new().prefix("porthole-tests-").tempdir()?;
+    let folder = support::folder()?;
     let obstacle = folder.path().join("obstacle");
     let serving = Serving::start(&["--rehearse", &format!("refuse={}", obstacle.display())])?;
     sees_its_limit(&serving)?;

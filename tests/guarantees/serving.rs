@@ -24,7 +24,7 @@ pub(crate) struct Serving {
 impl Serving {
     /// Starts one with further options and waits until it serves.
     pub(crate) fn start(options: &[&str]) -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix("porthole-tests-").tempdir()?;
+        let folder = support::folder()?;
         let options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
         let keeper = spawn(folder.path(), &options)?;
         let serving = Self { keeper, folder, options };

@@ -40,7 +40,7 @@ fn upgrades(count: u64) -> Verdict {
 }
 
 fn refused() -> Verdict {
-    let folder = tempfile::Builder::new().prefix("porthole-tests-").tempdir()?;
+    let folder = support::folder()?;
     let obstacle = folder.path().join("obstacle");
     let serving = Serving::start(&["--rehearse", &format!("refuse={}", obstacle.display())])?;
     let (worker, generation) = (serving.worker()?, serving.generation()?);

@@ -36,7 +36,7 @@ impl Daemon {
     /// Starts one through `command`, which becomes `portholefs` without a fork:
     /// a program such as `unshare`, with `portholefs` as its last word.
     pub fn start_by(mut command: Command) -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix("porthole-tests-").tempdir()?;
+        let folder = crate::folder()?;
         let child = spawn(&mut command, folder.path())?;
         Ok(Self { child, folder })
     }

@@ -26,7 +26,7 @@ impl Group {
     pub fn new(controllers: &[&'static str]) -> Result<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("porthole-tests-{}-{count}", std::process::id());
+        let name = format!("{}{count}", leaks::prefix());
         let mut controllers = controllers.to_vec();
         if controllers.iter().any(|name| name.starts_with("cpu")) {
             controllers.push("cpuacct");

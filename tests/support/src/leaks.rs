@@ -57,11 +57,26 @@ impl Before {
     }
 }
 
+/// How the names of this program's folders and groups begin: other programs
+/// of the tests may run beside it.
+pub fn prefix() -> String {
+    format!("porthole-tests-{}-", std::process::id())
+}
+
+/// A temporary folder that is known to be this program's.
+///
+/// # Errors
+///
+/// Those of mkdir(2).
+pub fn folder() -> std::io::Result<tempfile::TempDir> {
+    tempfile::Builder::new().prefix(&prefix()).tempdir()
+}
+
 /// Mount points below the tests' temporary folders.
 fn mounts() -> BTreeSet<String> {
     let text = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
     let points = text.lines().filter_map(|line| line.split(' ').nth(1));
-    points.filter(|point| point.contains("porthole-tests-")).map(str::to_owned).collect()
+    points.filter(|point| point.contains(&prefix())).map(str::to_owned).collect()
 }
 
 /// Empty groups of containers, in every hierarchy: `<mount>/porthole/<id>`, and
@@ -80,7 +95,7 @@ fn groups() -> BTreeSet<PathBuf> {
 
 fn is_of_this_program(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    name.starts_with(&format!("porthole-tests-{}-", std::process::id()))
+    name.starts_with(&prefix())
 }
 
 /// Where control groups are mounted.

@@ -25,6 +25,7 @@ pub mod terminal;
 pub use container::Container;
 pub use daemon::Daemon;
 pub use group::Group;
+pub use leaks::folder;
 pub use needs::Need;
 pub use program::{alone, trial};
 pub use ran::Ran;
