@@ -102,7 +102,13 @@ impl NamespaceReport {
         self.mounted.extend(later.mounted);
         self.replaced.extend(later.replaced);
         self.stacked.extend(later.stacked);
-        (self.kept, self.left_alone) = (later.kept, later.left_alone);
+        let is_new = |path: &PathBuf| {
+            !self.mounted.contains(path)
+                && !self.replaced.contains(path)
+                && !self.stacked.contains(path)
+        };
+        self.kept = later.kept.into_iter().filter(is_new).collect();
+        self.left_alone = later.left_alone;
         (self.failed, self.error) = (later.failed, later.error);
         self.is_unsettled = later.is_unsettled;
     }
@@ -180,6 +186,17 @@ mod tests {
             "mount namespace 4026532501 (pid 4242): 2 mounted, 1 replaced, left alone /proc/swaps (tmpfs is mounted on /proc/swaps)"
         );
         assert_eq!(report.changes(), 3);
+    }
+
+    #[test]
+    fn what_a_later_visit_finds_is_not_what_was_there_before() {
+        let first =
+            NamespaceReport { mounted: vec!["/proc/stat".into()], ..NamespaceReport::default() };
+        let kept = vec!["/proc/stat".into(), "/proc/uptime".into()];
+        let second = NamespaceReport { kept, ..NamespaceReport::default() };
+        let mut report = Report::default();
+        report.follow([first, second].into_iter());
+        assert_eq!(report.to_string(), "mount namespace 0 (pid 0): 1 mounted, 1 there already\n");
     }
 
     #[test]
