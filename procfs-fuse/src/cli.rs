@@ -96,7 +96,7 @@ enum Command {
 #[derive(Debug, Args)]
 struct ServeArgs {
     /// Directory to mount on; made when it is missing.
-    #[arg(default_value = DEFAULT_MOUNT_POINT)]
+    #[arg(default_value = DEFAULT_MOUNT_POINT, value_parser = path_to_mount_on)]
     mount_point: PathBuf,
     /// Go to the background; return when reads are answered.
     #[arg(long)]
@@ -241,6 +241,15 @@ struct ChildArgs {
 /// The command line's description, for the manual pages.
 pub fn command() -> clap::Command {
     Cli::command()
+}
+
+/// A mount point has a slash in it: without one, a misspelt command would become a
+/// directory with a file system on it.
+fn path_to_mount_on(word: &str) -> Result<PathBuf, String> {
+    if word.contains('/') {
+        return Ok(PathBuf::from(word));
+    }
+    Err(format!("no command of this name; for a directory write ./{word}"))
 }
 
 /// Runs the command line of this process.
@@ -467,6 +476,18 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_misspelt_command_is_not_a_mount_point() {
+        let error = Cli::try_parse_from(["portholefs", "sttus"]).unwrap_err();
+        assert_eq!(
+            error.to_string().lines().next(),
+            Some(
+                "error: invalid value 'sttus' for '[MOUNT_POINT]': no command of this name; for a directory write ./sttus"
+            )
+        );
+        assert!(Cli::try_parse_from(["portholefs", "./sttus"]).is_ok());
     }
 
     #[test]

@@ -2,9 +2,10 @@
 //! the test's own; a program inside must see the container's size.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use support::{Ran, Verdict, daemon};
@@ -13,7 +14,7 @@ use crate::dockerd::Dockerd;
 use crate::{files, tools_image};
 
 /// What a container is asked for its size with.
-const ASK: &str =
+pub(crate) const ASK: &str =
     "/usr/bin/free -k; grep -c ^processor /proc/cpuinfo; cat /sys/devices/system/cpu/online";
 
 /// One dockerd for all tests, started by the first that needs it.
@@ -60,11 +61,25 @@ impl Host<'_> {
     }
 
     /// `deploy/docker/run.sh` with these options and a question to the container.
-    fn run_sh(&self, options: &[&str], question: &str) -> Result<String> {
+    pub(crate) fn run_sh(&self, tree: &Path, options: &[&str], question: &str) -> Result<String> {
         let mut run = self.dockerd.command(files::workspace().join("deploy/docker/run.sh"));
-        run.env("PORTHOLE_TREE", &self.mount_point);
+        run.env("PORTHOLE_TREE", tree);
         run.args(options).args(["--rm", "--net", "none", tools_image::IMAGE, "sh", "-c", question]);
         said(&mut run)
+    }
+
+    /// Waits until a daemon in a container answers, as a startup probe does.
+    pub(crate) fn wait_until_healthy(&self, container: &str) -> Verdict {
+        const PATIENCE: Duration = Duration::from_secs(20);
+        let start = Instant::now();
+        let health = ["exec", container, "/usr/bin/portholefs", "health"];
+        loop {
+            let asked = Ran::new(&mut self.dockerd.docker(&health))?;
+            if asked.status == Some(0) || start.elapsed() > PATIENCE {
+                return asked.succeeded().map(drop);
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// The files that are served, as paths below the mount point.
@@ -101,7 +116,7 @@ pub(crate) fn without_the_files_the_host_is_seen() -> Verdict {
 pub(crate) fn run_sh_mounts_what_runc_allows() -> Verdict {
     on_host(|host| {
         let question = format!("{ASK}; cat /proc/self/mountinfo");
-        let text = host.run_sh(&["-m", "256m", "--cpus", "1"], &question)?;
+        let text = host.run_sh(&host.mount_point, &["-m", "256m", "--cpus", "1"], &question)?;
         check(&text, 256 << 10, 1)?;
         let points = text.lines().filter_map(|line| line.split(' ').nth(4));
         let points: BTreeSet<&str> = points.map(|point| point.trim_start_matches('/')).collect();
@@ -114,7 +129,10 @@ pub(crate) fn run_sh_mounts_what_runc_allows() -> Verdict {
 
 /// A quota between one CPU and two is shown as the CPUs that can run at once.
 pub(crate) fn a_fractional_quota_is_rounded_up() -> Verdict {
-    on_host(|host| check(&host.run_sh(&["-m", "64m", "--cpus", "1.5"], ASK)?, 64 << 10, 2))
+    on_host(|host| {
+        let size = ["-m", "64m", "--cpus", "1.5"];
+        check(&host.run_sh(&host.mount_point, &size, ASK)?, 64 << 10, 2)
+    })
 }
 
 pub(crate) fn run_sh_refuses_without_a_daemon() -> Verdict {
@@ -174,7 +192,7 @@ fn block_that_begins_with<'a>(text: &'a str, start: &str) -> Result<&'a str> {
 }
 
 /// Whether the answer to [`ASK`] is this much memory and this many CPUs.
-fn check(text: &str, kib: u64, cpus: u64) -> Verdict {
+pub(crate) fn check(text: &str, kib: u64, cpus: u64) -> Verdict {
     let online = if cpus == 1 { "0".to_owned() } else { format!("0-{}", cpus - 1) };
     let mut after = text.lines().skip_while(|line| !line.starts_with("Swap:")).skip(1);
     ensure!(total(text)? == kib, "memory is not {kib} KiB:\n{text}");

@@ -16,6 +16,7 @@ mod dockerd;
 mod documents;
 mod files;
 mod healing;
+mod image;
 mod manifests;
 mod tools_image;
 mod unit;
@@ -37,6 +38,14 @@ const COMPOSE: &[Need] = &[
     Need::Container,
     Need::Program("dockerd", "docker.io"),
     Need::Program("docker-compose", "docker-compose"),
+];
+/// Building the image compiles everything once more, statically.
+const IMAGE: &[Need] = &[
+    Need::Workspace,
+    Need::Full,
+    Need::Container,
+    Need::Program("dockerd", "docker.io"),
+    Need::Program("readelf", "binutils"),
 ];
 const SCHEMAS: &[Need] =
     &[Need::Workspace, Need::Tool("kubernetes-validate/bin/kubernetes-validate")];
@@ -117,6 +126,8 @@ fn containers() -> Vec<Trial> {
             DOCKER,
             healing::the_next_daemon_heals_a_running_container,
         ),
+        trial("the_image_is_the_same_each_time", IMAGE, image::the_image_is_the_same_each_time),
+        trial("the_image_serves_other_containers", IMAGE, image::the_image_serves_other_containers),
         trial("every_list_has_the_same_files", DOCKER, every_list_has_the_same_files),
     ]
 }

@@ -148,10 +148,23 @@ fn make_directory(path: &Path) -> Result<(), MountPointError> {
 }
 
 fn must_be_empty(path: &Path) -> Result<(), MountPointError> {
-    match fs::read_dir(path).map_err(failed("look into", path))?.next() {
-        Some(_entry) => Err(MountPointError::NotEmpty(path.to_owned())),
-        None => Ok(()),
+    match holds_something(path).map_err(failed("look into", path))? {
+        true => Err(MountPointError::NotEmpty(path.to_owned())),
+        false => Ok(()),
     }
+}
+
+/// Whether there is more than folders below `path`. An engine that is told to
+/// mount a file while no daemon runs makes a folder in its place, and that must
+/// not keep the daemon from ever starting again.
+fn holds_something(path: &Path) -> io::Result<bool> {
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        if !entry.file_type()?.is_dir() || holds_something(&entry.path())? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn detach(path: &Path) -> Result<(), MountPointError> {
@@ -205,6 +218,15 @@ mod tests {
                 directory.path().display()
             )
         );
+    }
+
+    #[test]
+    fn folders_that_engines_made_for_missing_files_do_not_count() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::create_dir_all(directory.path().join("proc/meminfo")).unwrap();
+        assert_eq!(make_ready(directory.path()).unwrap(), 0);
+        fs::write(directory.path().join("proc/file"), "").unwrap();
+        assert!(matches!(make_ready(directory.path()), Err(MountPointError::NotEmpty(_))));
     }
 
     #[test]
