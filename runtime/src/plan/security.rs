@@ -1,7 +1,7 @@
 //! What the processes of a container may do, decided.
 //!
 //! [`Security::default`] is what docker gives a container that asks for nothing,
-//! and no way to gain more ([`no_new_privileges`](Security::no_new_privileges)).
+//! but for device nodes, and no way to gain more ([`no_new_privileges`](Security::no_new_privileges)).
 //! How it is done is the business of `security/` and `rootfs/masks.rs`.
 
 use std::path::PathBuf;
@@ -40,14 +40,17 @@ pub enum Seccomp {
 
 /// What an ordinary program running as root needs to install packages, change
 /// users and listen on low ports; nothing that reaches out of the container.
-const DEFAULT_CAPABILITIES: [Capability; 14] = [
+///
+/// docker's list also has CAP_MKNOD. It is safe there because a device cgroup
+/// decides which nodes can be opened; there is none here, and a node of the
+/// host's disk is the host (docs/decisions/no-device-nodes.md).
+const DEFAULT_CAPABILITIES: [Capability; 13] = [
     Capability::CAP_AUDIT_WRITE,
     Capability::CAP_CHOWN,
     Capability::CAP_DAC_OVERRIDE,
     Capability::CAP_FOWNER,
     Capability::CAP_FSETID,
     Capability::CAP_KILL,
-    Capability::CAP_MKNOD,
     Capability::CAP_NET_BIND_SERVICE,
     Capability::CAP_NET_RAW,
     Capability::CAP_SETFCAP,

@@ -34,7 +34,7 @@ pub(super) struct NextChild {
 
 impl NextChild {
     /// With a time namespace of its own, in which boot time and monotonic time
-    /// are 0 now, if `clock` asks for it and the kernel has such.
+    /// are in their first second now, if `clock` asks for it and the kernel has such.
     pub(super) fn with(clock: Clock) -> Result<Self, Fault> {
         let mut next = Self::default();
         if clock == Clock::Host {
@@ -103,19 +103,12 @@ fn write_offsets() -> Result<(), Fault> {
     fs::write(OFFSETS, offsets).of(OFFSETS)
 }
 
-/// The text for `timens_offsets` that makes both clocks read 0 when they read
-/// `monotonic` and `boottime`.
+/// The text for `timens_offsets` that takes the whole seconds off both clocks.
+///
+/// Whole, because `btime` in `/proc/stat` is: whoever computes it from the
+/// host's and the offset then gets what the kernel itself shows inside.
 fn offsets(monotonic: Duration, boottime: Duration) -> String {
-    let (monotonic, boottime) = (negated(monotonic), negated(boottime));
-    format!("monotonic {monotonic}\nboottime {boottime}\n")
-}
-
-/// `-time` as seconds and nanoseconds, where the kernel wants the latter positive.
-fn negated(time: Duration) -> String {
-    match time.subsec_nanos() {
-        0 => format!("-{} 0", time.as_secs()),
-        nanos => format!("-{} {}", time.as_secs().saturating_add(1), 1_000_000_000 - nanos),
-    }
+    format!("monotonic -{} 0\nboottime -{} 0\n", monotonic.as_secs(), boottime.as_secs())
 }
 
 #[cfg(test)]
@@ -123,8 +116,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn offsets_take_both_clocks_to_zero() {
+    fn offsets_take_both_clocks_to_their_first_second() {
         let text = offsets(Duration::new(12, 250_000_000), Duration::new(3600, 0));
-        assert_eq!(text, "monotonic -13 750000000\nboottime -3600 0\n");
+        assert_eq!(text, "monotonic -12 0\nboottime -3600 0\n");
     }
 }

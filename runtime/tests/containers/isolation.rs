@@ -30,18 +30,26 @@ pub(crate) fn homes_and_temporary_files_are_its_own() {
     assert!(secret.path().exists());
 }
 
-pub(crate) fn rights_are_dockers_defaults() {
+pub(crate) fn rights_are_dockers_defaults_without_device_nodes() {
     check(
         shell("grep -E '^(Cap|NoNewPrivs|Seccomp):?' /proc/self/status | tr '\\t' ' '"),
         "CapInh: 0000000000000000\n\
-         CapPrm: 00000000a80425fb\n\
-         CapEff: 00000000a80425fb\n\
-         CapBnd: 00000000a80425fb\n\
+         CapPrm: 00000000a00425fb\n\
+         CapEff: 00000000a00425fb\n\
+         CapBnd: 00000000a00425fb\n\
          CapAmb: 0000000000000000\n\
          NoNewPrivs: 1\n\
          Seccomp: 2\n\
          Seccomp_filters: 1\n",
     );
+}
+
+/// A node of the host's disk would be the host: no device cgroup stands between.
+pub(crate) fn device_nodes_cannot_be_made() {
+    let script = "mkfifo /tmp/pipe && echo pipe; \
+                  mknod /tmp/null c 1 3 2>/dev/null || echo refused; \
+                  mknod /dev/disk b 8 0 2>/dev/null || echo refused";
+    check(shell(script), "pipe\nrefused\nrefused\n");
 }
 
 pub(crate) fn another_user_has_no_capabilities() {
@@ -68,7 +76,7 @@ pub(crate) fn cve_2016_9962_a_later_process_is_in_the_container_alone() {
                   ls -m /proc/self/fd; grep -E '^(CapBnd|NoNewPrivs|Seccomp):' /proc/self/status";
     let ended = run_in(command(&["sleep", "60"]), process(&["sh", "-c", script]));
     let expected = "web\nsame\n0, 1, 2, 3\nNoNewPrivs:\t1\nSeccomp:\t2\n";
-    let found = ended.stdout.replace("CapBnd:\t00000000a80425fb\n", "");
+    let found = ended.stdout.replace("CapBnd:\t00000000a00425fb\n", "");
     assert_eq!(found, expected, "{}", ended.stderr);
 }
 

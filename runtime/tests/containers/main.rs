@@ -74,7 +74,8 @@ fn trials() -> Vec<Trial> {
         &[Need::Root] => isolation:
             nothing_of_the_host_is_mounted,
             homes_and_temporary_files_are_its_own,
-            rights_are_dockers_defaults,
+            rights_are_dockers_defaults_without_device_nodes,
+            device_nodes_cannot_be_made,
             another_user_has_no_capabilities,
             new_namespaces_are_refused_by_the_filter,
             cve_2016_9962_a_later_process_is_in_the_container_alone,
