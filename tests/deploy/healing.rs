@@ -62,7 +62,7 @@ impl Drop for Daemon {
 
 pub(crate) fn the_next_daemon_heals_a_running_container() -> Verdict {
     on_host(|host| {
-        let folder = tempfile::Builder::new().prefix("porthole-tests-").tempdir()?;
+        let folder = support::folder()?;
         let mount_point = folder.path().join("fs");
         let first = Daemon::start(&mount_point)?;
         let id = host.start_container(&mount_point, "64m")?;

@@ -10,7 +10,7 @@ use libtest_mimic::Trial;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use support::terminal::Terminal;
-use support::{Container, Need, Ran, Verdict, binaries, container, group, leaks, trial};
+use support::{Container, Need, Ran, Verdict, binaries, container, group, process, trial};
 
 const CONTAINER: &[Need] = &[Need::Container];
 
@@ -132,15 +132,15 @@ fn nothing_is_left_of_a_killed_container() -> Verdict {
 
 /// The first process of the container below `pid`, and its group.
 fn first_process(pid: u32) -> Result<(Pid, PathBuf)> {
-    let own = leaks::descendants(pid).into_iter().find_map(|process| {
-        let groups = std::fs::read_to_string(format!("/proc/{process}/cgroup")).ok()?;
+    let below = process::descendants(Pid::from_raw(pid.cast_signed()))?;
+    let own = below.into_iter().find_map(|pid| {
+        let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
         let path =
             groups.lines().find_map(memory_group).filter(|path| path.contains("/porthole/"))?;
-        Some((process, path.trim_start_matches('/').to_owned()))
+        Some((pid, path.trim_start_matches('/').to_owned()))
     });
-    let (process, path) =
-        own.with_context(|| format!("no process below {pid} is in a container"))?;
-    Ok((process, group::hierarchy("memory")?.join(path)))
+    let (first, path) = own.with_context(|| format!("no process below {pid} is in a container"))?;
+    Ok((first, group::hierarchy("memory")?.join(path)))
 }
 
 /// The path in a line of `/proc/PID/cgroup`, when it is about memory.

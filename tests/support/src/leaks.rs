@@ -9,8 +9,6 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use nix::unistd::Pid;
-
 /// The environment variable that every process we start, or a container of
 /// ours starts, carries.
 pub const MARK: &str = "PORTHOLE_TESTS_RUN";
@@ -117,22 +115,6 @@ fn folders(path: &Path) -> Vec<PathBuf> {
 fn is_empty(group: &Path) -> bool {
     let procs = std::fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
     procs.is_empty() && folders(group).iter().all(|child| is_empty(child))
-}
-
-/// The processes below `pid`, those nearest to it first.
-pub fn descendants(pid: u32) -> Vec<Pid> {
-    let mut found = Vec::new();
-    let mut open = vec![pid];
-    while let Some(pid) = open.pop() {
-        let path = format!("/proc/{pid}/task/{pid}/children");
-        let children = std::fs::read_to_string(path).unwrap_or_default();
-        let children = children.split_ascii_whitespace().filter_map(|pid| pid.parse::<u32>().ok());
-        for child in children {
-            found.push(Pid::from_raw(child.cast_signed()));
-            open.push(child);
-        }
-    }
-    found
 }
 
 /// Processes that carry our mark, but for ourselves.

@@ -10,8 +10,9 @@ use anyhow::{Context, Result, bail};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::{Winsize, openpty};
 use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
-use crate::leaks;
+use crate::process;
 
 /// How long a program may take to draw what is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -107,7 +108,8 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        for process in leaks::descendants(self.child.id()) {
+        let pid = Pid::from_raw(self.child.id().cast_signed());
+        for process in process::descendants(pid).unwrap_or_default() {
             let _ = kill(process, Signal::SIGKILL);
         }
         // Both fail only when it has ended already.
