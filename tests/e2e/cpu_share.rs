@@ -22,7 +22,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         alone("top_shows_what_one_and_a_half_cpus_were_charged", TOP, || check("1.5", 2, 2, top)),
         alone("mpstat_shows_what_one_cpu_was_charged", MPSTAT, || check("1", 1, 1, mpstat)),
         alone("mpstat_shows_what_three_cpus_were_charged", FOUR_CPUS, || check("3", 3, 2, mpstat)),
-        alone("an_idle_container_is_idle", TOP, || check("1", 1, 0, top)),
+        alone("an_idle_container_is_idle", TOP, an_idle_container_is_idle),
     ]
 }
 
@@ -43,6 +43,16 @@ fn check(
     let ran =
         ran.beside(format!("charged {:.2} s in {lasted:.2} s: {charged:.1} %", after - before));
     ran.between("percent busy", shown, charged - CLOSE, charged + CLOSE)
+}
+
+/// `top` itself is all that runs; starting it is charged too, and its second
+/// screen does not show that.
+fn an_idle_container_is_idle() -> Verdict {
+    let container = Container::sleeping(&["--cpus", "1"])?;
+    let (start, before) = (Instant::now(), container.cpu_seconds()?);
+    let (ran, shown) = top(&container)?;
+    let charged = (container.cpu_seconds()? - before) / start.elapsed().as_secs_f64() * 100.0;
+    ran.between("percent busy", shown, 0.0, charged + CLOSE)
 }
 
 /// The busy percentage of the second screen of `top`: the first is since boot.

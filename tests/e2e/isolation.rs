@@ -142,7 +142,7 @@ fn processes_are_limited() -> Verdict {
 fn user_folder_environment_and_name() -> Verdict {
     let options = ["-u", "65534:65534", "-w", "/var/tmp", "-e", "COLOUR=red", "--hostname", "box"];
     let ran =
-        container::shell(&options, "id -u; id -g; pwd; echo $COLOUR; hostname; cat /etc/hostname")?;
+        container::shell(&options, "id -u; id -g; pwd; echo $COLOUR; uname -n; cat /etc/hostname")?;
     let lines: Vec<&str> = ran.stdout.lines().collect();
     ran.equal("what it is told", &lines, &vec!["65534", "65534", "/var/tmp", "red", "box", "box"])
 }

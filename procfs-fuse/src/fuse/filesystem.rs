@@ -266,13 +266,15 @@ fn sizes(node: &Node) -> (u64, u32) {
     }
 }
 
-/// Whole pages, at least twice the length of the host's text: there are programs
-/// that read no more than the size, and a text grows with its numbers.
+/// At least twice the length of the host's text: there are programs that read no
+/// more than the size, and a text grows with its numbers. A power of two, because
+/// the kernel rounds the recommended read down to one, and then it would be less
+/// than the size.
 fn notional_size(entry: &Entry) -> u32 {
     const PAGE: u32 = 4096;
     let text = std::fs::read(std::path::Path::new("/").join(entry.path));
     let twice = text.map_or(0, |text| text.len().saturating_mul(2));
-    u32::try_from(twice).unwrap_or(u32::MAX / 2).next_multiple_of(PAGE).max(PAGE)
+    u32::try_from(twice).unwrap_or(u32::MAX / 2).next_power_of_two().max(PAGE)
 }
 
 /// A number that stands for `words`; equal ones have equal numbers, in every
