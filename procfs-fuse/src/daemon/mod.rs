@@ -1,7 +1,7 @@
 //! Around the keeper: what happens before it takes over, and the commands that
 //! talk to it.
 //!
-//! [`serve`] is the story; [`preflight`] checks the machine, [`lock`] sees to it
+//! [`mod@serve`] is the story; [`preflight`] checks the machine, [`lock`] sees to it
 //! that a mount point has one daemon, [`mount_point`] makes the place ready,
 //! [`adopt`] continues what a killed keeper left, [`background`] is `--daemon`.
 //! [`health`] and [`upgrade`] come from outside.

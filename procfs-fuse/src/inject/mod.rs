@@ -1,7 +1,7 @@
 //! Files into containers that run already.
 //!
-//! [`run`] is the story: for each mount namespace, read its table, decide
-//! (`plan`, pure), act (`act`, `place`). [`heal`] is what a daemon calls when it
+//! [`mod@run`] is the story: for each mount namespace, read its table, decide
+//! (`plan`, pure), act (`act`, `place`). [`heal()`] is what a daemon calls when it
 //! starts: it does the same for all containers whose files are dead, in a
 //! process of its own. That process and not the daemon walks through the mount,
 //! because a daemon that waits for its own answer waits for ever.

@@ -4,7 +4,7 @@
 //! runs: one thread, no parsing and no allocation once started, and never a path
 //! below its own mount, which would wait for itself.
 //!
-//! Everything it knows is in the shared memory ([`slots::Bank`]s and the
+//! Everything it knows is in the shared memory ([`Bank`](crate::shared::slots::Bank)s and the
 //! header), so a keeper of another version continues by exec on the same
 //! descriptors. Workers are its children; they tell it by their state and an
 //! eventfd, it tells them likewise.

@@ -4,6 +4,11 @@
 //! Values stay text here, so that a wrong one is refused by `values` in our own
 //! words and not in clap's.
 
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "what clap prints as help has words in brackets that are no links"
+)]
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};

@@ -2,7 +2,7 @@
 //!
 //! It has one thread and waits in one place, [`Watch::until_ended`]. It ends
 //! when its container has. When it is killed, the kernel kills the container's
-//! first process, and with that all others; [`collect`](super::collect) clears up.
+//! first process, and with that all others; [`collect`] clears up.
 
 use std::io;
 use std::os::fd::AsFd;

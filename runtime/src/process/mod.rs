@@ -1,4 +1,4 @@
-//! Making the processes of a container: its first ([`launch`]) and later ones
+//! Making the processes of a container: its first ([`launch()`]) and later ones
 //! ([`enter`]).
 //!
 //! Both clone once, do everything else in the child as a list of named
@@ -72,5 +72,5 @@ pub struct Target {
 /// Puts a process into its cgroups, before its command runs.
 ///
 /// Called once, in the calling process. An error ends the new process, and is
-/// the reason that [`launch`] or [`enter`] gives.
+/// the reason that [`launch()`] or [`enter`] gives.
 pub type Gate<'a> = &'a mut dyn FnMut(Pid) -> Result<(), Box<dyn std::error::Error + Send + Sync>>;
