@@ -1,8 +1,9 @@
 //! How busy the CPUs are said to be, against what the cgroup was charged.
 
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use libtest_mimic::Trial;
 use support::{Container, Need, Ran, Verdict, alone};
 
@@ -12,6 +13,9 @@ const FOUR_CPUS: &[Need] = &[Need::Container, Need::Cpus(4), Need::Program("mpst
 
 /// How far a program's percentage may be from what was charged, in points.
 const CLOSE: f64 = 5.0;
+
+/// How long programs measure; also said on their command lines.
+const SPAN: Duration = Duration::from_secs(4);
 
 /// A program that does nothing but use a CPU.
 const BURN: &str = "while :; do :; done";
@@ -36,23 +40,50 @@ fn check(
 ) -> Verdict {
     let script = format!("{}sleep 600", format!("{{ {BURN}; }} & ").repeat(burners as usize));
     let container = Container::start(&["--cpus", cpus], &["sh", "-c", &script])?;
-    let (start, before) = (Instant::now(), container.cpu_seconds()?);
-    let (ran, shown) = measure(&container)?;
-    let (after, lasted) = (container.cpu_seconds()?, start.elapsed().as_secs_f64());
-    let charged = (after - before) / lasted / f64::from(visible) * 100.0;
-    let ran =
-        ran.beside(format!("charged {:.2} s in {lasted:.2} s: {charged:.1} %", after - before));
+    compare(&container, visible, measure)
+}
+
+/// `top` itself is all that runs.
+fn an_idle_container_is_idle() -> Verdict {
+    compare(&Container::sleeping(&["--cpus", "1"])?, 1, top)
+}
+
+fn compare(
+    container: &Container,
+    visible: u32,
+    measure: fn(&Container) -> Result<(Ran, f64)>,
+) -> Verdict {
+    let measuring = AtomicBool::new(true);
+    let (measured, charges) = std::thread::scope(|scope| {
+        let charges = scope.spawn(|| watch(container, &measuring));
+        let measured = measure(container);
+        measuring.store(false, Ordering::Relaxed);
+        (measured, charges.join())
+    });
+    let (ran, shown) = measured?;
+    let charges = charges.map_err(|_panic| anyhow::anyhow!("the charges were not watched"))??;
+    let charged = busy_cpus(&charges)? / f64::from(visible) * 100.0;
+    let ran = ran.beside(format!("charged {charged:.1} % of {visible} CPUs"));
     ran.between("percent busy", shown, charged - CLOSE, charged + CLOSE)
 }
 
-/// `top` itself is all that runs; starting it is charged too, and its second
-/// screen does not show that.
-fn an_idle_container_is_idle() -> Verdict {
-    let container = Container::sleeping(&["--cpus", "1"])?;
-    let (start, before) = (Instant::now(), container.cpu_seconds()?);
-    let (ran, shown) = top(&container)?;
-    let charged = (container.cpu_seconds()? - before) / start.elapsed().as_secs_f64() * 100.0;
-    ran.between("percent busy", shown, 0.0, charged + CLOSE)
+/// What the container has been charged, in seconds, looked at now and then.
+fn watch(container: &Container, measuring: &AtomicBool) -> Result<Vec<(Instant, f64)>> {
+    let mut charges = Vec::new();
+    while measuring.load(Ordering::Relaxed) {
+        charges.push((Instant::now(), container.cpu_seconds()?));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(charges)
+}
+
+/// CPUs that were busy in the last [`SPAN`]: programs end as soon as they have
+/// measured, and what was charged for starting them they do not show.
+fn busy_cpus(charges: &[(Instant, f64)]) -> Result<f64> {
+    let (end, after) = charges.last().context("no charges")?;
+    let in_span = |(time, _charged): &&(Instant, f64)| end.duration_since(*time) <= SPAN;
+    let (start, before) = charges.iter().find(in_span).context("no charges")?;
+    Ok((after - before) / end.duration_since(*start).as_secs_f64())
 }
 
 /// The busy percentage of the second screen of `top`: the first is since boot.
