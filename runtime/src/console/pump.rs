@@ -35,6 +35,11 @@ impl Pump {
         })
     }
 
+    /// True when one of its ends has ended, and with it the pump.
+    pub fn is_finished(&self) -> bool {
+        self.ends.is_none()
+    }
+
     /// True when bytes were read that are not written yet.
     pub fn has_pending(&self) -> bool {
         self.ends.is_some() && !self.pending.is_empty()

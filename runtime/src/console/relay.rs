@@ -107,6 +107,16 @@ impl Relay {
                 pump.step();
             }
         }
+        if self.terminal.is_some() && self.outputs.iter().all(Pump::is_finished) {
+            self.hang_up();
+        }
+    }
+
+    /// Closes our end of the container's terminal: nobody looks at it any more, and
+    /// a command that writes to it learns that instead of waiting for ever.
+    fn hang_up(&mut self) {
+        self.input = None;
+        self.terminal = None;
     }
 
     fn wait(&self, end: Option<BorrowedFd<'_>>, timeout: PollTimeout) -> io::Result<Ready> {

@@ -1,10 +1,11 @@
 //! Terminals: the container's, and the user's own.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::Instant;
 
 use libtest_mimic::Trial;
 use support::terminal::Terminal;
-use support::{Verdict, trial};
+use support::{Ran, Verdict, trial};
 
 use crate::engine::{Engine, ROOT};
 
@@ -19,6 +20,11 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("the_users_terminal_is_given_back", ROOT, the_users_terminal_is_given_back),
         trial("the_users_terminal_is_not_handed_in", ROOT, the_users_terminal_is_not_handed_in),
         trial("a_file_is_no_terminal", ROOT, a_file_is_no_terminal),
+        trial(
+            "a_terminal_that_nobody_reads_is_hung_up",
+            ROOT,
+            a_terminal_that_nobody_reads_is_hung_up,
+        ),
     ]
 }
 
@@ -81,5 +87,20 @@ fn a_file_is_no_terminal() -> Verdict {
     )?;
     let alone = engine.run(&["-t"], &["tty"])?.succeeded()?;
     alone.equal("terminal", &alone.stdout.trim(), &"/dev/pts/0")?;
+    engine.is_empty(&[])
+}
+
+/// As with `porthole run -t -- yes | head -1`, which once never ended.
+fn a_terminal_that_nobody_reads_is_hung_up() -> Verdict {
+    let engine = Engine::new()?;
+    let run = engine.run_command(&["-t"], &["yes"]);
+    let mut command = Command::new("sh");
+    command.args(["-c", "timeout -s KILL 30 \"$@\" | head -n 1", "sh"]);
+    command.arg(run.get_program()).args(run.get_args());
+    command.envs(run.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let began = Instant::now();
+    let ran = Ran::new(command.stdin(Stdio::null()))?.succeeded()?;
+    ran.equal("output", &ran.stdout.as_str(), &"y\r\n")?;
+    ran.between("seconds", began.elapsed().as_secs_f64(), 0.0, 25.0)?;
     engine.is_empty(&[])
 }
