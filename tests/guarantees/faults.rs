@@ -2,7 +2,8 @@
 //! tables that are full.
 
 use std::fs;
-use std::process::Command;
+use std::io::Read as _;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -15,6 +16,8 @@ use crate::serving::Serving;
 const FUSE: &[Need] = &[Need::Container, Need::Controller("memory")];
 const PYTHON: &[Need] =
     &[Need::Container, Need::Controller("memory"), Need::Program("python3", "python3")];
+const LONG: &[Need] =
+    &[Need::Container, Need::Controller("memory"), Need::Program("python3", "python3"), Need::Full];
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
@@ -22,7 +25,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         alone("a_request_that_hangs_is_answered_with_the_hosts_file", FUSE, hanging),
         alone("a_stopped_worker_is_replaced", FUSE, stopped),
         alone("without_a_worker_that_starts_the_hosts_files_are_served", FUSE, cannot_start),
-        alone("more_open_files_than_a_containers_share_are_read", PYTHON, many_opens),
+        alone("more_open_files_than_a_containers_share_are_read", PYTHON, || opens(1)),
+        alone("a_hundred_thousand_open_files_are_read", LONG, || opens(6)),
     ]
 }
 
@@ -97,21 +101,46 @@ fn cannot_start() -> Verdict {
     serving.stop()
 }
 
-fn many_opens() -> Verdict {
-    const SCRIPT: &str = "
+/// Opens [`OPENS`] files, waits for its input to end, and says how they begin.
+const OPENER: &str = "
 import os, resource, sys
 resource.setrlimit(resource.RLIMIT_NOFILE, (20000, 20000))
-files = [os.open(sys.argv[1], os.O_RDONLY) for _ in range(17000)]
+files = [os.open(sys.argv[1], os.O_RDONLY) for _ in range(int(sys.argv[2]))]
+print('open', flush=True)
+sys.stdin.read()
 texts = {os.pread(file, 100000, 0).split(b'\\n')[0] for file in files}
 print(texts)
 ";
+
+/// Files that one container opens: more than its share of the table.
+const OPENS: usize = 17_000;
+
+/// Opens files in so many containers, has another worker begin to serve, and
+/// reads all of them.
+fn opens(containers: usize) -> Verdict {
     let serving = Serving::start(&[])?;
-    let group = Group::new(&["memory"])?;
-    group.limit_memory(LIMIT)?;
     let file = serving.file("proc/meminfo");
-    let mut command: Command = group.container(&["python3", "-c", SCRIPT, &file]);
-    let read = Ran::new(&mut command)?.succeeded()?;
-    let expected = format!("{{b'MemTotal:{:>15} kB'}}\n", LIMIT / 1024);
-    read.equal("first lines", &read.stdout, &expected)?;
+    let (mut openers, mut groups) = (Vec::new(), Vec::new());
+    for _container in 0..containers {
+        let group = Group::new(&["memory"])?;
+        group.limit_memory(LIMIT)?;
+        let mut command: Command =
+            group.container(&["python3", "-c", OPENER, &file, &OPENS.to_string()]);
+        let opener = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        openers.push(opener.spawn()?);
+        groups.push(group);
+    }
+    for opener in &mut openers {
+        let mut said = [0; 5];
+        opener.stdout.as_mut().context("no output")?.read_exact(&mut said)?;
+        ensure!(&said == b"open\n", "an opener said {said:?}");
+    }
+    serving.replace_worker(Signal::SIGKILL)?;
+    for opener in openers {
+        // wait_with_output closes its input first.
+        let read = Ran::of("python3".to_owned(), &opener.wait_with_output()?).succeeded()?;
+        let expected = format!("{{b'MemTotal:{:>15} kB'}}\n", LIMIT / 1024);
+        read.equal("first lines", &read.stdout, &expected)?;
+    }
     serving.stop()
 }

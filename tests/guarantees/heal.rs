@@ -14,8 +14,18 @@ use support::{Daemon, Need, Verdict, alone, process, trial};
 use crate::contained::{
     Contained, Pace, has_each_file_once, inject, live_device, mounted_at, wait_for_own_namespace,
 };
+use crate::monitored::Monitored;
 
 const NEEDS: &[Need] = &[Need::Container, Need::Controller("memory")];
+
+const MONITORS: &[Need] = &[
+    Need::Container,
+    Need::Controller("memory"),
+    Need::Program("top", "procps"),
+    Need::Program("free", "procps"),
+    // 20 containers of monitors are too much for an imitated processor.
+    Need::NativeSpeed,
+];
 
 const MIB: u64 = 1 << 20;
 
@@ -30,6 +40,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         alone("twenty_containers_are_healed_in_a_second", NEEDS, twenty_containers_are_healed),
+        alone(
+            "top_and_free_are_right_again_in_twenty_containers",
+            MONITORS,
+            monitors_are_right_again,
+        ),
         alone("no_reader_sees_the_host_while_it_is_healed", NEEDS, no_reader_sees_the_host),
         alone("nested_mount_namespaces_are_healed", NEEDS, nested_namespaces_are_healed),
         alone("locked_mounts_get_a_live_one_on_top", NEEDS, locked_mounts_get_one_on_top),
@@ -85,6 +100,39 @@ fn twenty_containers_are_healed() -> Verdict {
         container.reads_right()?;
         container.saw_only_its_own(false)?;
     }
+    drop(containers);
+    daemon.stop()
+}
+
+/// As above with what people run: containers of `porthole` with `top` and `free`.
+fn monitors_are_right_again() -> Verdict {
+    let mut daemon = Daemon::start()?;
+    let folder = support::folder()?;
+    let containers = (0..20)
+        .map(|number| Monitored::start(64 + number, &daemon, &folder))
+        .collect::<Result<Vec<_>>>()?;
+    let all = |check: fn(&Monitored) -> Result<()>| containers.iter().try_for_each(check);
+    let inits = || containers.iter().map(Monitored::init).collect::<Result<Vec<_>>>();
+    let files = |daemon: &Daemon| {
+        containers.iter().map(|container| container.live_files(daemon)).collect::<Result<Vec<_>>>()
+    };
+    all(Monitored::says_its_limit_again)?;
+    let before = (inits()?, files(&daemon)?);
+    ensure!(before.1.iter().all(|count| *count > 0), "no files of ours: {:?}", before.1);
+    let took = restart(&mut daemon, |daemon| {
+        let now = files(daemon)?;
+        ensure!(now == before.1, "files before: {:?}, now: {now:?}", before.1);
+        Ok(())
+    })?;
+    all(|container| container.said_only_its_limit(true))?;
+    let healed = Instant::now();
+    all(Monitored::says_its_limit_again)?;
+    eprintln!("20 containers, healed in {took:?}; all monitors right {:?} later", healed.elapsed());
+    // Whatever began before the files were there has ended.
+    all(Monitored::says_its_limit_again)?;
+    all(|container| container.said_only_its_limit(false))?;
+    ensure!(inits()? == before.0, "a container was restarted");
+    ensure!(took < PROMISED, "it took {took:?}\n{}", daemon.log());
     drop(containers);
     daemon.stop()
 }

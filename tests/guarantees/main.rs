@@ -9,6 +9,7 @@ mod contained;
 mod crash;
 mod faults;
 mod heal;
+mod monitored;
 mod readers;
 mod serving;
 mod upgrade;
