@@ -3,15 +3,18 @@
 
 use std::fs;
 use std::io::Read as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::Trial;
 use nix::sys::signal::{Signal, kill};
-use support::{Group, Need, Ran, Verdict, alone};
+use nix::unistd::Pid;
+use support::{Group, Need, Ran, Verdict, alone, group};
 
 use crate::serving::Serving;
+use crate::silent::Silent;
 
 const FUSE: &[Need] = &[Need::Container, Need::Controller("memory")];
 const PYTHON: &[Need] =
@@ -23,6 +26,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![
         alone("a_poisoned_request_is_answered_with_the_hosts_file", FUSE, poisoned),
         alone("a_request_that_hangs_is_answered_with_the_hosts_file", FUSE, hanging),
+        alone("a_worker_in_uninterruptible_sleep_is_replaced", FUSE, sleeping),
         alone("a_stopped_worker_is_replaced", FUSE, stopped),
         alone("without_a_worker_that_starts_the_hosts_files_are_served", FUSE, cannot_start),
         alone("more_open_files_than_a_containers_share_are_read", PYTHON, || opens(1)),
@@ -76,6 +80,38 @@ fn hanging() -> Verdict {
     ensure!(took < Duration::from_secs(10), "the answer took {took:?}");
     ensure!(serving.number("takeovers")? == 2, "{:#}", serving.status());
     serving.stop()
+}
+
+/// A file of the container's group never answers: its readers get the host's
+/// text, others are not held up, and the first worker cannot be killed meanwhile.
+fn sleeping() -> Verdict {
+    let serving = Serving::start(&[])?;
+    let first = serving.worker()?.context("nobody serves")?;
+    let group = Group::new(&["memory"])?;
+    group.limit_memory(LIMIT)?;
+    let limit = group::file("memory", "memory.limit_in_bytes", "memory.max");
+    let silent = Silent::over(&group.folder("memory")?.join(limit))?;
+    let file = serving.file("proc/meminfo");
+    let read = Ran::new(&mut group.container(&["timeout", "20", "cat", &file]))?.succeeded()?;
+    let host = support::needs::host_meminfo("MemTotal");
+    read.equal("MemTotal", &read.meminfo("MemTotal")?, &host)?;
+    ensure!(in_uninterruptible_sleep(first)?, "the first worker, {first}, is not what is tested");
+    sees_its_limit(&serving)?;
+    ensure!(serving.number("takeovers")? == 2, "{:#}", serving.status());
+    drop(silent);
+    serving
+        .until("the first worker is gone", || Ok(!Path::new(&format!("/proc/{first}")).exists()))?;
+    serving.stop()
+}
+
+/// Whether a thread of `process` is.
+fn in_uninterruptible_sleep(process: Pid) -> Result<bool> {
+    for thread in fs::read_dir(format!("/proc/{process}/task"))? {
+        if fs::read_to_string(thread?.path().join("status"))?.contains("\nState:\tD") {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn stopped() -> Verdict {

@@ -12,6 +12,7 @@ mod heal;
 mod monitored;
 mod readers;
 mod serving;
+mod silent;
 mod upgrade;
 
 use std::process::ExitCode;
