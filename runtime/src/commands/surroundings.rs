@@ -17,7 +17,7 @@ const ONLINE: &str = "/sys/devices/system/cpu/online";
 pub(super) fn read() -> Result<Surroundings<'static>, Failure> {
     Ok(Surroundings {
         id: id::fresh()?,
-        directory: env::current_dir()?,
+        directory: env::current_dir().map_err(StateError::io(Path::new("working directory")))?,
         online: online()?,
         environment: &|name| env::var(name).ok(),
     })

@@ -47,9 +47,11 @@ impl Store {
     ///
     /// [`StateError::Io`].
     pub fn open(root: &Path) -> Result<Self, StateError> {
+        // Monitors leave the folder that a relative path begins at.
+        let root = std::path::absolute(root).map_err(StateError::io(root))?;
         let mut builder = DirBuilder::new();
-        builder.recursive(true).mode(PRIVATE_DIR).create(root).map_err(StateError::io(root))?;
-        Ok(Self { root: root.to_owned() })
+        builder.recursive(true).mode(PRIVATE_DIR).create(&root).map_err(StateError::io(&root))?;
+        Ok(Self { root })
     }
 
     /// Waits until no other command looks at or gives names.

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::process::Stdio;
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use libtest_mimic::Trial;
-use support::{Verdict, trial};
+use support::{Ran, Verdict, trial};
 
 use crate::engine::{Engine, ROOT, until};
 
@@ -20,6 +20,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("containers_that_are_not_there", ROOT, containers_that_are_not_there),
         trial("rm_is_for_those_not_to_be_kept", ROOT, rm_is_for_those_not_to_be_kept),
         trial("exec_joins_the_container", ROOT, exec_joins_the_container),
+        trial("the_state_dir_may_be_relative", ROOT, the_state_dir_may_be_relative),
     ]
 }
 
@@ -141,6 +142,17 @@ fn exec_joins_the_container() -> Verdict {
         engine.ask(&["exec", "web", "--", "sh", "-c", "uname -n; cat /proc/1/comm; exit 4"])?;
     ran.equal("exit code", &ran.status, &Some(4))?;
     ran.equal("output", &ran.stdout.as_str(), &"inside\nsleep\n")?;
+    engine.ask(&["rm", "-f", "web"])?.succeeded()?;
+    engine.is_empty(&[])
+}
+
+/// The monitor works in `/`, wherever it was started.
+fn the_state_dir_may_be_relative() -> Verdict {
+    let engine = Engine::new()?;
+    let parent = engine.state_dir().parent().context("it has no parent")?.to_owned();
+    let mut command = engine.run_command(&["-d", "--name", "web"], &["sleep", "600"]);
+    command.current_dir(parent).env("PORTHOLE_STATE_DIR", "state").stdin(Stdio::null());
+    Ran::new(&mut command)?.succeeded()?;
     engine.ask(&["rm", "-f", "web"])?.succeeded()?;
     engine.is_empty(&[])
 }
