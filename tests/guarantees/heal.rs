@@ -18,6 +18,11 @@ use crate::monitored::Monitored;
 
 const NEEDS: &[Need] = &[Need::Container, Need::Controller("memory")];
 
+/// For trials that count entries: before 6.5 the live file lies on the dead one.
+/// And heal within a time: an imitated processor says nothing about that.
+const SWAPPED: &[Need] =
+    &[Need::Container, Need::Controller("memory"), Need::MountBeneath, Need::NativeSpeed];
+
 const MONITORS: &[Need] = &[
     Need::Container,
     Need::Controller("memory"),
@@ -39,19 +44,19 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// is gone, other trials' too.
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
-        alone("twenty_containers_are_healed_in_a_second", NEEDS, twenty_containers_are_healed),
+        alone("twenty_containers_are_healed_in_a_second", SWAPPED, twenty_containers_are_healed),
         alone(
             "top_and_free_are_right_again_in_twenty_containers",
             MONITORS,
             monitors_are_right_again,
         ),
-        alone("no_reader_sees_the_host_while_it_is_healed", NEEDS, no_reader_sees_the_host),
-        alone("nested_mount_namespaces_are_healed", NEEDS, nested_namespaces_are_healed),
-        alone("locked_mounts_get_a_live_one_on_top", NEEDS, locked_mounts_get_one_on_top),
-        alone("what_covers_a_dead_file_is_left_alone", NEEDS, foreign_mounts_are_left_alone),
-        alone("files_of_another_daemon_are_left_alone", NEEDS, other_daemons_are_left_alone),
-        alone("a_daemon_that_hangs_is_not_taken_for_dead", NEEDS, hung_daemons_are_left_alone),
-        alone("twice_killed_is_healed_twice", NEEDS, twice_killed_is_healed_twice),
+        alone("no_reader_sees_the_host_while_it_is_healed", SWAPPED, no_reader_sees_the_host),
+        alone("nested_mount_namespaces_are_healed", SWAPPED, nested_namespaces_are_healed),
+        alone("locked_mounts_get_a_live_one_on_top", SWAPPED, locked_mounts_get_one_on_top),
+        alone("what_covers_a_dead_file_is_left_alone", SWAPPED, foreign_mounts_are_left_alone),
+        alone("files_of_another_daemon_are_left_alone", SWAPPED, other_daemons_are_left_alone),
+        alone("a_daemon_that_hangs_is_not_taken_for_dead", SWAPPED, hung_daemons_are_left_alone),
+        alone("twice_killed_is_healed_twice", SWAPPED, twice_killed_is_healed_twice),
         trial("a_file_is_put_where_it_is_missing", NEEDS, files_are_put_where_missing),
         trial("masked_files_stay_masked", NEEDS, masked_files_stay_masked),
         trial("the_hosts_own_files_are_refused", NEEDS, the_host_is_refused),

@@ -33,6 +33,13 @@ pub const BANDS: usize = 16;
 /// the CPU look busy long after.
 const MAX_AHEAD_NS: i64 = 100_000_000;
 
+/// How old a container is at least, as far as its idle time goes.
+///
+/// A CPU with nothing but zeros is no CPU: `mpstat` leaves it out as offline. So
+/// at the first reading there is a clock tick (10 ms) in one column at least,
+/// however the time is split over the three.
+const AGE_NS: u64 = 30_000_000;
+
 /// CPU time of one CPU, in nanoseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[repr(C)]
@@ -97,7 +104,8 @@ impl CpuTime {
     pub fn advance(&mut self, reading: &Reading) {
         let first = self.last_ns == 0;
         if first {
-            *self = Self { last_ns: reading.started_ns.min(reading.now_ns), ..Self::default() };
+            let began_ns = reading.started_ns.min(reading.now_ns.saturating_sub(AGE_NS));
+            *self = Self { last_ns: began_ns, ..Self::default() };
         }
         self.forget_if_reset(reading);
         let used = self.share_of_used(reading);
@@ -256,6 +264,18 @@ mod tests {
         assert_eq!(time.cpu(0), seconds(15, 5, 80));
         assert_eq!(time.cpu(1), seconds(15, 5, 80));
         assert_eq!(time.idle_ns(), 160 * SECOND);
+    }
+
+    #[test]
+    fn a_container_that_has_just_begun_has_cpus() {
+        let mut time = CpuTime::default();
+        time.advance(&reading(100, 2, 0, 0));
+        assert_eq!(time.cpu(1), Times { idle_ns: AGE_NS, ..Times::default() });
+        let mut busy = CpuTime::default();
+        let used = Reading { user_ns: 18_000_000, system_ns: 18_000_000, ..reading(100, 2, 0, 0) };
+        busy.advance(&used);
+        let Times { user_ns, system_ns, idle_ns } = busy.cpu(0);
+        assert_eq!((user_ns, system_ns, idle_ns), (9_000_000, 9_000_000, 12_000_000));
     }
 
     #[test]

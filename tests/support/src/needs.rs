@@ -34,6 +34,8 @@ pub enum Need {
     Swap,
     /// A processor, and not a program that imitates one: timings mean something.
     NativeSpeed,
+    /// A mount can be put beneath another: Linux 6.5 or newer.
+    MountBeneath,
     /// Time namespaces: Linux 5.6.
     TimeNamespaces,
     /// The long tier: `cargo xtask test --full`.
@@ -81,6 +83,10 @@ impl Need {
             Self::NativeSpeed => {
                 (!is_imitated(), "timings mean nothing on an imitated processor".into())
             }
+            Self::MountBeneath => (
+                kernel_version() >= (6, 5),
+                "mounts cannot be put beneath others (Linux 6.5 or newer)".into(),
+            ),
             Self::TimeNamespaces => (
                 Path::new("/proc/self/ns/time").exists(),
                 "no time namespaces (Linux 5.6 or newer)".into(),
@@ -105,6 +111,7 @@ impl Need {
             | Self::Cpus(_)
             | Self::Swap
             | Self::NativeSpeed
+            | Self::MountBeneath
             | Self::TimeNamespaces
             | Self::Workspace
             | Self::Full => true,
@@ -116,6 +123,13 @@ impl Need {
             | Self::Tool(_) => false,
         }
     }
+}
+
+/// Major and minor version of the running kernel; zeros when it has no such name.
+fn kernel_version() -> (u32, u32) {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let mut numbers = release.split(['.', '-']).map_while(|number| number.parse().ok());
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
 /// Whether `/sys/fs/cgroup` is one cgroup2 tree.
