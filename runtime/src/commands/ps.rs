@@ -52,11 +52,15 @@ fn json(states: &[State]) -> Result<String, serde_json::Error> {
             id: &state.plan.id,
             name: state.name.as_deref(),
             command: &state.plan.process.args,
-            created_unix_s: state.created_unix_s,
+            created_unix_s: seconds(state.created_unix_ns),
             status: state.status,
         })
         .collect();
     serde_json::to_string_pretty(&listed).map(|text| text + "\n")
+}
+
+fn seconds(nanoseconds: u64) -> u64 {
+    nanoseconds / 1_000_000_000
 }
 
 fn table(states: &[State], now_unix_s: u64) -> String {
@@ -66,7 +70,7 @@ fn table(states: &[State], now_unix_s: u64) -> String {
         [
             short(&state.plan.id).to_owned(),
             shortened(&state.plan.process.args.join(" ")),
-            ago(now_unix_s, state.created_unix_s),
+            ago(now_unix_s, seconds(state.created_unix_ns)),
             in_words(state.status, now_unix_s),
             state.name.clone().unwrap_or_default(),
         ]

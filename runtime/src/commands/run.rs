@@ -7,7 +7,7 @@ use crate::cli::options::RunOptions;
 use crate::cli::run::{Request, request};
 use crate::console::{Forwarded, Ours, attached, detached, own_size};
 use crate::container::Store;
-use crate::container::collect::now_unix_s;
+use crate::container::collect::now_unix_ns;
 use crate::container::monitor::{self, Charge};
 use crate::container::report::{Channel, Report};
 use crate::container::state::{State, Status, VERSION};
@@ -40,7 +40,7 @@ fn charge(request: &Request, store: &Store) -> Result<Charge, Failure> {
     let state = State {
         version: VERSION,
         name: request.name.clone(),
-        created_unix_s: now_unix_s(),
+        created_unix_ns: now_unix_ns(),
         keep: request.keep,
         recorded: request.detach,
         status: Status::Created,

@@ -68,7 +68,13 @@ pub fn ended(store: &Store, state: State, code: u8) -> Result<(), StateError> {
     store.write(&State { status, ..state })
 }
 
+/// Nanoseconds since 1970; 0 on a machine whose clock is before that.
+pub fn now_unix_ns() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// Seconds since 1970; 0 on a machine whose clock is before that.
 pub fn now_unix_s() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    now_unix_ns() / 1_000_000_000
 }

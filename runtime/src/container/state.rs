@@ -19,8 +19,8 @@ pub struct State {
     pub version: u32,
     /// `--name`.
     pub name: Option<String>,
-    /// When it was made, in seconds since 1970.
-    pub created_unix_s: u64,
+    /// When it was made, in nanoseconds since 1970: those of one second keep their order.
+    pub created_unix_ns: u64,
     /// It stays here when its command has ended.
     pub keep: bool,
     /// Its output is kept in a file.

@@ -7,6 +7,7 @@
 //! /run/porthole/ID/output    what a container in the background prints
 //! ```
 
+use std::cmp::Reverse;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -64,7 +65,7 @@ impl Store {
         lock_file(&path).map_err(StateError::io(&path))
     }
 
-    /// Every container, oldest first.
+    /// Every container, newest first.
     ///
     /// # Errors
     ///
@@ -73,7 +74,7 @@ impl Store {
     pub fn list(&self) -> Result<Vec<State>, StateError> {
         let mut states: Vec<State> =
             self.ids()?.iter().filter_map(|id| self.read(id).ok()).collect();
-        states.sort_by_key(|state| state.created_unix_s);
+        states.sort_by_key(|state| Reverse(state.created_unix_ns));
         Ok(states)
     }
 
@@ -144,7 +145,10 @@ impl Store {
         DirBuilder::new().mode(PRIVATE_DIR).create(&folder).map_err(StateError::io(&folder))?;
         let path = self.owner_path(&state.plan.id);
         let owner = lock_file(&path).map_err(StateError::io(&path))?;
-        self.write(state)?;
+        self.write(state).inspect_err(|_full| {
+            // What cannot be removed now is collected by a later command.
+            let _ = self.remove(&state.plan.id);
+        })?;
         Ok(owner)
     }
 
@@ -284,7 +288,7 @@ mod tests {
         State {
             version: VERSION,
             name: name.map(str::to_owned),
-            created_unix_s: 0,
+            created_unix_ns: 0,
             keep: true,
             recorded: false,
             status: Status::Exited { code: 3, at_unix_s: 5 },
@@ -307,6 +311,16 @@ mod tests {
         assert_eq!(store.list().unwrap(), std::slice::from_ref(&written));
         store.remove(&written.plan.id).unwrap();
         assert_eq!(store.list().unwrap(), []);
+    }
+
+    #[test]
+    fn the_newest_is_listed_first_also_within_a_second() {
+        let (_folder, store) = store();
+        for (digit, created_unix_ns) in [("a", 5), ("b", 7), ("c", 6)] {
+            let _owner = store.reserve(&State { created_unix_ns, ..state(digit, None) }).unwrap();
+        }
+        let listed: Vec<_> = store.list().unwrap().iter().map(|s| s.created_unix_ns).collect();
+        assert_eq!(listed, [7, 6, 5]);
     }
 
     #[test]
