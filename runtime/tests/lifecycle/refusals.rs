@@ -1,6 +1,12 @@
 //! Bad input: one line, exit code 125, and nothing left behind.
 
+use std::fs::File;
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use anyhow::Result;
 use libtest_mimic::Trial;
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use support::needs::online_cpus;
 use support::{Verdict, trial};
 
@@ -12,6 +18,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("a_name_in_use_is_refused", ROOT, a_name_in_use_is_refused),
         trial("no_daemon_and_no_program_for_it", ROOT, no_daemon_and_no_program_for_it),
         trial("only_root_can_start_containers", ROOT, only_root_can_start_containers),
+        trial("a_full_disk_leaves_nothing", ROOT, a_full_disk_leaves_nothing),
     ]
 }
 
@@ -113,4 +120,40 @@ fn only_root_can_start_containers() -> Verdict {
         &ran.stderr.as_str(),
         &"porthole: only root can start containers (try: sudo porthole ...)\n",
     )
+}
+
+/// A state directory on a small file system, unmounted when done with.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn at(folder: PathBuf) -> Result<Self> {
+        std::fs::create_dir(&folder)?;
+        let tmpfs = Some("tmpfs");
+        mount(tmpfs, &folder, tmpfs, MsFlags::empty(), Some("size=16k,mode=700"))?;
+        Ok(Self(folder))
+    }
+
+    /// Room for a folder and an empty file, and for no more.
+    fn fill(&self) -> Result<()> {
+        let mut file = File::create(self.0.join("fill"))?;
+        while file.write_all(&[0; 4096]).is_ok() {}
+        Ok(())
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = umount2(&self.0, MntFlags::MNT_DETACH);
+    }
+}
+
+/// The folder of a container whose state could not be written stayed.
+fn a_full_disk_leaves_nothing() -> Verdict {
+    let engine = Engine::new()?;
+    let disk = SmallDisk::at(engine.state_dir())?;
+    disk.fill()?;
+    let ran = engine.run(&[], &["true"])?;
+    ran.equal("exit code", &ran.status, &Some(125))?;
+    ran.holds("the reason is said", ran.stderr.contains("no space left on device"))?;
+    engine.is_empty(&[])
 }
