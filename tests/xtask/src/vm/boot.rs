@@ -9,7 +9,6 @@ use anyhow::{Context, Result};
 use super::image::Run;
 use super::kernel::Kernel;
 use crate::command;
-use crate::place::Place;
 
 /// Memory of the VM, in MiB: more than the largest container of the tests (2 GiB).
 const MEMORY_MIB: u32 = 3072;
@@ -56,19 +55,6 @@ pub fn qemu(kernel: &Kernel, run: &Run) -> Result<Console> {
         .args(["-append", &console])
         .args(["-drive", &drive(&run.root_disk()), "-drive", &drive(&run.swap_disk())]);
     watch(&mut qemu, stdin)
-}
-
-/// Boots user-mode Linux: an ordinary program that is a kernel.
-pub fn user_mode(place: &Place, run: &Run) -> Result<Console> {
-    let scratch = place.made("vm/uml")?;
-    let mut linux = Command::new("linux.uml");
-    linux
-        .args([&format!("mem={MEMORY_MIB}M"), "root=/dev/ubda", "rw", "init=/vm/init", "quiet"])
-        .arg(format!("ubd0={}", run.root_disk().display()))
-        .arg(format!("ubd1={}", run.swap_disk().display()))
-        .args(["con=null", "con0=fd:0,fd:1", "VM_SWAP=/dev/ubdb", "VM_STDIN=0"])
-        .env("TMPDIR", scratch);
-    watch(&mut linux, false)
 }
 
 /// Runs the machine to its end, printing its console.

@@ -32,9 +32,6 @@ pub struct Options {
     /// Which of Debian's kernels: 6.1 is bookworm's, 6.12 trixie's
     #[arg(long, default_value = "6.1")]
     pub kernel: Version,
-    /// Boot user-mode Linux instead: native speed, one CPU, no cpuset
-    #[arg(long)]
-    pub uml: bool,
     /// What to run in it; by default the tests that need a machine
     #[arg(last = true)]
     pub command: Vec<String>,
@@ -50,12 +47,7 @@ pub fn run(place: &Place, options: &Options) -> Result<()> {
         options.command.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
     };
     let job = image::Job { environment: passed_on(), command };
-    let console = if options.uml {
-        boot::user_mode(place, &image::Run::new(place, &programs, &job)?)?
-    } else {
-        boot_qemu(place, options.kernel, &programs, &job)?
-    };
-    match console.verdict {
+    match boot_qemu(place, options.kernel, &programs, &job)?.verdict {
         Verdict::Success => Ok(()),
         Verdict::Failure => bail!("the command failed in the VM"),
         Verdict::None => bail!("the VM ended without a verdict: no line `init: ...` was printed"),
