@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use nix::unistd::Pid;
 use support::{Group, Ran};
 
 use crate::rivals::Rival;
@@ -48,10 +49,10 @@ impl Timing {
 pub(crate) fn time(group: &Group, rival: &Rival, file: &str) -> Result<Timing> {
     let program = std::env::current_exe()?;
     let path = rival.root.join(file);
-    let before = rival.pid.map(cpu_seconds).transpose()?.unwrap_or_default();
+    let before = cpu_seconds(&rival.pids)?;
     let words = [&program.to_string_lossy(), READ, &path.to_string_lossy()];
     let ran = Ran::new(&mut group.container(&words))?.succeeded()?;
-    let after = rival.pid.map(cpu_seconds).transpose()?.unwrap_or_default();
+    let after = cpu_seconds(&rival.pids)?;
     let numbers: Vec<f64> = ran.find("numbers", |text| {
         text.split_ascii_whitespace().map(|word| word.parse().ok()).collect()
     })?;
@@ -68,9 +69,14 @@ pub(crate) fn median(mut rounds: Vec<Timing>) -> Timing {
     rounds.get(rounds.len() / 2).copied().unwrap_or_default()
 }
 
+/// CPU time that processes have used together.
+fn cpu_seconds(pids: &[Pid]) -> Result<f64> {
+    pids.iter().map(|pid| cpu_seconds_of(*pid)).sum()
+}
+
 /// CPU time that a process has used: the 14th and 15th field of its stat, in
 /// ticks of 10 ms.
-fn cpu_seconds(pid: u32) -> Result<f64> {
+fn cpu_seconds_of(pid: Pid) -> Result<f64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
     let (_name, fields) = stat.rsplit_once(") ").context("a stat file has a name in brackets")?;
     let ticks = fields.split(' ').skip(11).take(2).map(str::parse::<f64>);

@@ -5,15 +5,16 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use support::Daemon;
+use nix::unistd::Pid;
+use support::{Daemon, process};
 
 /// Somebody who serves the files.
 #[derive(Debug)]
 pub(crate) struct Rival {
     /// The folder that `proc/meminfo` is below.
     pub(crate) root: PathBuf,
-    /// Its process, whose CPU time a read costs too.
-    pub(crate) pid: Option<u32>,
+    /// Its processes, whose CPU time a read costs too.
+    pub(crate) pids: Vec<Pid>,
 }
 
 /// The kernel, lxcfs and portholefs.
@@ -30,9 +31,9 @@ impl Rivals {
         let ours = Daemon::start()?;
         let lxcfs = Lxcfs::start()?;
         let all = [
-            Rival { root: "/".into(), pid: None },
-            Rival { root: lxcfs.mount_point(), pid: Some(lxcfs.child.id()) },
-            Rival { root: ours.mount_point(), pid: Some(ours.pid().as_raw().cast_unsigned()) },
+            Rival { root: "/".into(), pids: Vec::new() },
+            Rival { root: lxcfs.mount_point(), pids: vec![lxcfs.pid()] },
+            Rival { root: ours.mount_point(), pids: processes(ours.pid())? },
         ];
         Ok(Self { all, ours, lxcfs })
     }
@@ -49,6 +50,12 @@ impl Rivals {
     }
 }
 
+/// The daemon that was started, and all that it has started: the keeper answers
+/// nothing, its worker does.
+fn processes(started: Pid) -> Result<Vec<Pid>> {
+    Ok(std::iter::once(started).chain(process::descendants(started)?).collect())
+}
+
 /// Debian's lxcfs, with every option that makes its files truer.
 #[derive(Debug)]
 struct Lxcfs {
@@ -57,6 +64,10 @@ struct Lxcfs {
 }
 
 impl Lxcfs {
+    fn pid(&self) -> Pid {
+        Pid::from_raw(self.child.id().cast_signed())
+    }
+
     fn start() -> Result<Self> {
         let folder = support::folder()?;
         let mount_point = folder.path().join("lxcfs");
