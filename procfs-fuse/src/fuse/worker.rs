@@ -23,11 +23,8 @@ use crate::fuse::source::Source;
 use crate::fuse::tree::Tree;
 use crate::serve;
 use crate::shared::slots::{BANKS, Bank, SLOTS, State};
-use crate::shared::{Shared, descriptors};
+use crate::shared::{Shared, UNMOUNTED, descriptors};
 use crate::sys::{crash, descriptor, fuse_device, shared_memory};
-
-/// Exit code of a worker that found the file system unmounted.
-pub const UNMOUNTED: u8 = 3;
 
 /// What the keeper tells a worker on its command line.
 #[derive(Debug)]
@@ -196,7 +193,7 @@ fn start_threads(server: &Arc<Server>, bank: &'static Bank) -> io::Result<()> {
             match server.serve(number, slot) {
                 Ok(()) => {
                     debug!("unmounted");
-                    process::exit(i32::from(UNMOUNTED))
+                    process::exit(UNMOUNTED)
                 }
                 Err(error) => {
                     // The successor tries again what failed here.

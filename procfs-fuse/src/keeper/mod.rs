@@ -52,7 +52,6 @@ struct Keeper {
     lock: OwnedFd,
     /// The service manager, where there is one.
     notify: Option<OwnedFd>,
-    session: OwnedFd,
     /// The child that heals containers, while it may live.
     healer: Option<Pid>,
     /// The bank of the fallback worker, while it lives.
@@ -103,7 +102,6 @@ impl Keeper {
         let _kept_open = std::mem::ManuallyDrop::new(memory);
         let signals = signals();
         signals.thread_block()?;
-        let [session, ..] = descriptors::DEVICES;
         let keeper = Self {
             plan,
             shared,
@@ -117,7 +115,6 @@ impl Keeper {
             wake: inherited(descriptors::KEEPER_WAKE)?,
             lock: inherited(descriptors::LOCK)?,
             notify: inherited(descriptors::NOTIFY).ok(),
-            session: inherited(session)?,
             healer: None,
             fallback: None,
             retry: false,
@@ -137,24 +134,22 @@ impl Keeper {
     }
 
     /// Waits for one thing to happen and deals with it.
+    ///
+    /// The session is not among them: whoever waits for it is woken by every
+    /// request. That it has ended, the worker's exit code tells.
     fn turn(&mut self) -> io::Result<Option<End>> {
         let timeout = if self.retry { PollTimeout::from(RETRY_MS) } else { PollTimeout::NONE };
         let mut waiting = [
             PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
             PollFd::new(self.wake.as_fd(), PollFlags::POLLIN),
             PollFd::new(self.watch.as_fd(), PollFlags::POLLIN),
-            // Without events asked for it only tells that the session has ended.
-            PollFd::new(self.session.as_fd(), PollFlags::empty()),
         ];
         if poll(&mut waiting, timeout)? == 0 {
             self.try_again()?;
             return Ok(None);
         }
-        let [signals, wake, watch, session] =
+        let [signals, wake, watch] =
             waiting.map(|fd| fd.revents().is_some_and(|events| !events.is_empty()));
-        if session {
-            return Ok(Some(End::Unmounted));
-        }
         if wake {
             drain(&self.wake);
             self.adopt_ready()?;
@@ -169,7 +164,8 @@ impl Keeper {
     fn take_signals(&mut self) -> io::Result<Option<End>> {
         while let Some(signal) = self.signals.read_signal()? {
             match Signal::try_from(signal.ssi_signo.cast_signed())? {
-                Signal::SIGCHLD => self.reap()?,
+                Signal::SIGCHLD if self.reap()? => return Ok(Some(End::Unmounted)),
+                Signal::SIGCHLD => {}
                 Signal::SIGHUP => self.begin_upgrade()?,
                 _terminate_or_interrupt => return Ok(Some(End::Told)),
             }

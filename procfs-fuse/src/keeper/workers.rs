@@ -11,9 +11,9 @@ use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{self, Pid};
 
 use crate::keeper::{Keeper, report};
-use crate::shared::descriptors;
 use crate::shared::header::WATCH_INTERVAL;
 use crate::shared::slots::{Bank, State};
+use crate::shared::{UNMOUNTED, descriptors};
 use crate::sys::{clock, process, timer};
 
 /// How long a request may take before its worker counts as hung: 1 second. An
@@ -79,12 +79,14 @@ impl Keeper {
         self.finish_upgrade()
     }
 
-    /// Buries dead children and replaces stopped ones.
-    pub(super) fn reap(&mut self) -> io::Result<()> {
+    /// Buries dead children and replaces stopped ones; true when one of them says
+    /// that the file system was unmounted.
+    pub(super) fn reap(&mut self) -> io::Result<bool> {
         let flags = WaitPidFlag::WNOHANG | WaitPidFlag::WUNTRACED;
         loop {
             match waitpid(None, Some(flags)) {
-                Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return Ok(()),
+                Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return Ok(false),
+                Ok(WaitStatus::Exited(_pid, UNMOUNTED)) => return Ok(true),
                 Ok(WaitStatus::Stopped(pid, _signal)) => self.replace_hung(pid)?,
                 Ok(WaitStatus::Exited(pid, code)) => self.bury(pid, code << 8, false)?,
                 Ok(WaitStatus::Signaled(pid, signal, _dumped)) => {

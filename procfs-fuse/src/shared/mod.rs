@@ -19,6 +19,9 @@ pub mod quarantine;
 pub mod slots;
 pub mod texts;
 
+/// Exit code of a worker that found the file system unmounted.
+pub const UNMOUNTED: i32 = 3;
+
 /// The whole layout; see the parts.
 #[derive(Debug)]
 #[repr(C, align(4096))]
