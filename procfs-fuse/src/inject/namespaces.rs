@@ -87,8 +87,19 @@ pub(crate) fn all() -> io::Result<Found> {
 /// * `NotFound`: there is no such process, or it has ended.
 /// * `PermissionDenied`: CAP_SYS_PTRACE is missing.
 pub(crate) fn inode_of(pid: Pid) -> io::Result<u64> {
-    let link = fs::read_link(link(pid))?;
+    let link = unless_ending(|| fs::read_link(link(pid)))?;
     parse_link(&link).ok_or_else(|| io::Error::other(format!("{} names none", link.display())))
+}
+
+/// What `look` finds, and a second time when it is refused.
+///
+/// A process that ends while it is looked at is refused once (`EACCES`), as if
+/// it were hidden; from then on it is not there.
+fn unless_ending<T>(mut look: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    match look() {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => look(),
+        found => found,
+    }
 }
 
 /// The namespaces that are the host's: this process's own and, seen from the
@@ -108,6 +119,8 @@ fn parse_link(link: &Path) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use nix::errno::Errno;
+
     use super::*;
 
     #[test]
@@ -116,6 +129,16 @@ mod tests {
         for text in ["", "mnt:[]", "net:[4026531841]", "mnt:[4026531841", "/etc"] {
             assert_eq!(parse_link(Path::new(text)), None, "{text}");
         }
+    }
+
+    /// Seen: one process in some thousands that end.
+    #[test]
+    fn a_process_that_ends_meanwhile_is_not_hidden() {
+        let mut answers = [Errno::EACCES, Errno::ENOENT].into_iter();
+        let look = || Err::<u64, _>(answers.next().unwrap().into());
+        assert_eq!(unless_ending(look).unwrap_err().kind(), io::ErrorKind::NotFound);
+        let hidden = || Err::<u64, _>(Errno::EACCES.into());
+        assert_eq!(unless_ending(hidden).unwrap_err().kind(), io::ErrorKind::PermissionDenied);
     }
 
     #[test]
