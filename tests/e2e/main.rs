@@ -12,6 +12,7 @@ mod limits;
 mod reading;
 mod refusals;
 mod time;
+mod update;
 mod whose;
 
 use std::process::ExitCode;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         reading::trials(),
         refusals::trials(),
         time::trials(),
+        update::trials(),
         whose::trials(),
     ];
     support::program::main(trials.into_iter().flatten().collect())

@@ -68,7 +68,24 @@ impl ContainerCgroup {
             self.cgroup.create().map_err(|error| CgroupError::create(name, &error))?;
         }
         drop(lock);
-        limits::apply(&self.cgroup, resources)
+        limits::apply(&self.cgroup, &Resources::default(), resources)
+    }
+
+    /// Changes the limits of groups that were given those of `before`.
+    ///
+    /// # Errors
+    ///
+    /// [`CgroupError`], and then the limits are those of `before`.
+    pub fn update(
+        &self,
+        before: &Resources,
+        after: &Resources,
+    ) -> Result<Vec<Warning>, CgroupError> {
+        available::check(after, &self.controllers())?;
+        limits::apply(&self.cgroup, before, after).inspect_err(|_refused| {
+            // They were accepted before; the first failure is the one to tell.
+            let _ = limits::apply(&self.cgroup, after, before);
+        })
     }
 
     /// Moves the process `pid` into the groups.

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::disallowed_methods)]
 
+pub mod limits;
 pub mod options;
 pub mod refusal;
 pub mod run;

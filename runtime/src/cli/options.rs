@@ -52,6 +52,8 @@ pub enum Command {
     Run(Box<RunOptions>),
     /// Run a command beside the one of a running container
     Exec(ExecOptions),
+    /// Change the limits of running containers
+    Update(UpdateOptions),
     /// List containers
     Ps(PsOptions),
     /// Print what a container in the background has printed
@@ -73,6 +75,8 @@ Examples:
   porthole run -v /srv/data:/data:ro -e LANG=C.UTF-8 -- ls /data
   porthole run --rootfs ./alpine -it -- sh
 
+Without --memory-swap a container may swap as much as it has memory.
+
 With no --rootfs the container borrows this machine's programs: /usr read-only,
 a fresh minimal /etc, and empty /tmp, /var and /root; nothing it writes is kept.
 
@@ -87,25 +91,9 @@ A container in the foreground without --name is gone when its command ends. With
 #[derive(Debug, Args)]
 #[command(after_help = RUN_EXAMPLES)]
 pub struct RunOptions {
-    /// Memory the container may use, such as 512m or 1.5g
-    #[arg(short, long, value_name = "SIZE", allow_hyphen_values = true, help_heading = "Limits")]
-    pub memory: Option<String>,
-
-    /// Memory and swap together; -1 for no limit [default: twice the memory]
-    #[arg(long, value_name = "SIZE", allow_hyphen_values = true, help_heading = "Limits")]
-    pub memory_swap: Option<String>,
-
-    /// CPUs' worth of time the container may use, such as 1.5
-    #[arg(long, value_name = "N", allow_hyphen_values = true, help_heading = "Limits")]
-    pub cpus: Option<String>,
-
-    /// CPUs the container may run on, such as 0-1 or 0,2
-    #[arg(long, value_name = "LIST", allow_hyphen_values = true, help_heading = "Limits")]
-    pub cpuset_cpus: Option<String>,
-
-    /// Processes and threads the container may have; -1 for no limit
-    #[arg(long, value_name = "N", allow_hyphen_values = true, help_heading = "Limits")]
-    pub pids_limit: Option<String>,
+    /// The words shared with `porthole update`
+    #[command(flatten)]
+    pub limits: LimitOptions,
 
     /// A name for the other commands to use
     #[arg(long, allow_hyphen_values = true)]
@@ -160,6 +148,30 @@ pub struct RunOptions {
     pub command: Vec<String>,
 }
 
+/// The words about limits, shared by `run` and `update`.
+#[derive(Debug, Args)]
+pub struct LimitOptions {
+    /// Memory the container may use, such as 512m or 1.5g
+    #[arg(short, long, value_name = "SIZE", allow_hyphen_values = true, help_heading = "Limits")]
+    pub memory: Option<String>,
+
+    /// Memory and swap together; -1 for no limit
+    #[arg(long, value_name = "SIZE", allow_hyphen_values = true, help_heading = "Limits")]
+    pub memory_swap: Option<String>,
+
+    /// CPUs' worth of time the container may use, such as 1.5
+    #[arg(long, value_name = "N", allow_hyphen_values = true, help_heading = "Limits")]
+    pub cpus: Option<String>,
+
+    /// CPUs the container may run on, such as 0-1 or 0,2
+    #[arg(long, value_name = "LIST", allow_hyphen_values = true, help_heading = "Limits")]
+    pub cpuset_cpus: Option<String>,
+
+    /// Processes and threads the container may have; -1 for no limit
+    #[arg(long, value_name = "N", allow_hyphen_values = true, help_heading = "Limits")]
+    pub pids_limit: Option<String>,
+}
+
 /// The words about a process, shared by `run` and `exec`.
 #[derive(Debug, Args)]
 pub struct ProcessOptions {
@@ -197,6 +209,28 @@ pub struct ExecOptions {
     /// The command, and its arguments
     #[arg(required = true, trailing_var_arg = true)]
     pub command: Vec<String>,
+}
+
+const UPDATE_EXAMPLES: &str = "\
+Examples:
+  porthole update -m 1g --cpus 2 web
+  porthole update --memory-swap 2g web db
+
+What is not named stays as it is. Programs inside are told the new size at their
+next read. A size below what the container holds is refused on cgroup v1; on v2
+the kernel makes room, by ending processes if it must.";
+
+/// The words of `porthole update`.
+#[derive(Debug, Args)]
+#[command(after_help = UPDATE_EXAMPLES)]
+pub struct UpdateOptions {
+    /// The words shared with `porthole run`
+    #[command(flatten)]
+    pub limits: LimitOptions,
+
+    /// Names or ids of containers
+    #[arg(required = true)]
+    pub containers: Vec<String>,
 }
 
 /// The words of `porthole ps`.

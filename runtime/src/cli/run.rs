@@ -6,10 +6,8 @@ use cgroupfs::cpu_list::CpuList;
 
 use super::options::{ProcessOptions, RunOptions};
 use super::refusal::Refusal;
-use super::values;
-use crate::plan::{
-    Clock, Network, Plan, Process, Resources, Root, RootSource, Security, View, Volume,
-};
+use super::{limits, values};
+use crate::plan::{Clock, Network, Plan, Process, Root, RootSource, Security, View, Volume};
 
 /// How many digits of an id stand for it, as in docker.
 pub const SHORT_ID: usize = 12;
@@ -75,7 +73,7 @@ fn plan(options: &RunOptions, around: &Surroundings<'_>) -> Result<Plan, Refusal
         network: network(&options.net)?,
         clock: Clock::Container,
         security: Security::default(),
-        resources: resources(options, &around.online)?,
+        resources: limits::of_new(&options.limits, &around.online)?,
         view: view(options, around),
         hostname,
     })
@@ -141,25 +139,6 @@ fn network(text: &str) -> Result<Network, Refusal> {
     }
 }
 
-fn resources(options: &RunOptions, online: &CpuList) -> Result<Resources, Refusal> {
-    let memory = options.memory.as_deref().map(values::memory::memory).transpose()?;
-    Ok(Resources {
-        memory,
-        swap: values::memory::swap(options.memory_swap.as_deref(), memory)?,
-        cpu_quota_us: options
-            .cpus
-            .as_deref()
-            .map(|text| values::cpus::quota_us(text, online))
-            .transpose()?,
-        cpuset: options
-            .cpuset_cpus
-            .as_deref()
-            .map(|text| values::cpus::cpuset(text, online))
-            .transpose()?,
-        pids: options.pids_limit.as_deref().map(values::pids::limit).transpose()?.flatten(),
-    })
-}
-
 fn view(options: &RunOptions, around: &Surroundings<'_>) -> View {
     if options.no_view { View::Host } else { View::Mounted(around.directory.join(&options.view)) }
 }
@@ -168,6 +147,7 @@ fn view(options: &RunOptions, around: &Surroundings<'_>) -> View {
 mod tests {
     use super::*;
     use crate::cli::{Command, parse};
+    use crate::plan::Resources;
 
     fn decide(words: &[&str]) -> Result<Request, String> {
         let words = ["porthole", "run"].iter().chain(words);

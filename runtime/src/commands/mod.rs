@@ -13,6 +13,7 @@ mod rm;
 mod run;
 mod stop;
 mod surroundings;
+mod update;
 
 use std::env;
 use std::process::ExitCode;
@@ -49,6 +50,7 @@ fn run_command(options: &Options) -> Answer {
     match &options.command {
         Command::Run(run) => run::run(run, state_dir),
         Command::Exec(exec) => exec::exec(exec, &store(options)?),
+        Command::Update(update) => update::update(update, &store(options)?),
         Command::Ps(ps) => ps::ps(ps, &store(options)?),
         Command::Logs(logs) => logs::logs(logs, &store(options)?),
         Command::Stop(stop) => stop::stop(stop, &store(options)?),

@@ -23,7 +23,8 @@ pub(super) fn read() -> Result<Surroundings<'static>, Failure> {
     })
 }
 
-fn online() -> Result<CpuList, Failure> {
+/// The machine's CPUs.
+pub(super) fn online() -> Result<CpuList, Failure> {
     let text = fs::read_to_string(ONLINE).map_err(StateError::io(Path::new(ONLINE)))?;
     cpu_list::parse(&text).map_err(|error| Failure::new(&error, None))
 }

@@ -166,12 +166,15 @@ impl Container {
 
     /// A container that never ran is forgotten, and so is one not to be kept.
     fn note_ended(self, code: Option<u8>) -> Result<(), super::StateError> {
+        let _names = self.store.lock()?;
+        let id = &self.state.plan.id;
         match code {
-            Some(code) if self.state.keep => collect::ended(&self.store, self.state, code),
-            _ => {
-                let _names = self.store.lock()?;
-                self.store.remove(&self.state.plan.id)
+            Some(code) if self.state.keep => {
+                // Its limits may have been changed since it was made.
+                let state = self.store.read(id).unwrap_or_else(|_unreadable| self.state.clone());
+                collect::ended(&self.store, state, code)
             }
+            _ => self.store.remove(id),
         }
     }
 }
