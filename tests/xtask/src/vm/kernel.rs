@@ -20,6 +20,9 @@ pub enum Version {
     /// Debian 13, "trixie".
     #[value(name = "6.12")]
     V6_12,
+    /// The newest that Debian has, in "sid".
+    #[value(name = "7")]
+    V7,
 }
 
 impl Version {
@@ -28,6 +31,7 @@ impl Version {
         match self {
             Self::V6_1 => "bookworm",
             Self::V6_12 => "trixie",
+            Self::V7 => "sid",
         }
     }
 
@@ -35,7 +39,7 @@ impl Version {
     /// with it, the guest dies of double faults at random.
     fn cpu(self) -> &'static str {
         match self {
-            Self::V6_1 => "max",
+            Self::V6_1 | Self::V7 => "max",
             Self::V6_12 => "qemu64,-cx16",
         }
     }
@@ -46,6 +50,7 @@ impl fmt::Display for Version {
         f.write_str(match self {
             Self::V6_1 => "6.1",
             Self::V6_12 => "6.12",
+            Self::V7 => "7",
         })
     }
 }
@@ -73,31 +78,51 @@ pub fn fetch(place: &Place, version: Version) -> Result<Kernel> {
     let folder = place.made(format!("vm/kernel-{version}"))?;
     let unpacked = folder.join("unpacked");
     if !unpacked.is_dir() {
-        let package = download(&folder, version)?;
-        unpack(&package, &unpacked)?;
+        let packages = download(&folder, version)?;
+        unpack(&packages, &unpacked)?;
     }
-    let image = one_named(&unpacked.join("boot"), "vmlinuz-")?;
+    let image = image(&unpacked)?;
     let initramfs = folder.join("initramfs.cpio");
     make_initramfs(&unpacked, &folder.join("initramfs"), &initramfs)?;
     Ok(Kernel { image, initramfs, cpu: version.cpu() })
 }
 
-/// Downloads the package into `folder` through apt, which checks its signature.
-fn download(folder: &Path, version: Version) -> Result<PathBuf> {
+/// Downloads the packages into `folder` through apt, which checks their signature.
+fn download(folder: &Path, version: Version) -> Result<Vec<PathBuf>> {
     let apt = Apt::for_suite(folder, version.suite())?;
-    let depends =
-        command::output(apt.command("apt-cache").args(["depends", "linux-image-cloud-amd64"]))?;
-    let package = depends
-        .lines()
-        .filter_map(|line| line.trim().strip_prefix("Depends: "))
-        .find(|name| name.starts_with("linux-image-"))
-        .with_context(|| format!("{} has no kernel for virtual machines", version.suite()))?;
-    println!("vm: fetching {package}");
+    let depends = |package: &str| {
+        command::output(apt.command("apt-cache").args(["depends", "--important", package]))
+    };
+    let newest = depends("linux-image-cloud-amd64")?;
+    let kernel = parts(&newest, &["linux-image-"]);
+    let [kernel] = kernel.as_slice() else {
+        bail!("{} has no kernel for virtual machines", version.suite());
+    };
+    let needed = depends(kernel)?;
+    let packages = [vec![*kernel], parts(&needed, &["linux-binary-", "linux-modules-"])].concat();
+    println!("vm: fetching {}", packages.join(" "));
     let mut get = apt.command("apt-get");
     // As root, apt would change to a user that may not write here.
-    get.args(["-o", "APT::Sandbox::User=root", "-qq", "download", package]).current_dir(folder);
-    command::run(&mut get)?;
-    one_named(folder, &format!("{package}_"))
+    get.args(["-o", "APT::Sandbox::User=root", "-qq", "download"]).args(&packages);
+    command::run(get.current_dir(folder))?;
+    packages.iter().map(|package| one_named(folder, &format!("{package}_"))).collect()
+}
+
+/// Those of the packages that apt says another one depends on whose names begin
+/// so. What is one package in older releases is a kernel and its modules in newer.
+fn parts<'a>(depends: &'a str, prefixes: &[&str]) -> Vec<&'a str> {
+    let names = depends.lines().filter_map(|line| line.trim().strip_prefix("Depends: "));
+    names.filter(|name| prefixes.iter().any(|prefix| name.starts_with(prefix))).collect()
+}
+
+/// The kernel's image: newer packages have it beside the modules.
+fn image(unpacked: &Path) -> Result<PathBuf> {
+    let boot = unpacked.join("boot");
+    if boot.is_dir() {
+        return one_named(&boot, "vmlinuz-");
+    }
+    let modules = one_named(&unpacked.join("usr/lib/modules"), "")?;
+    one_named(&modules, "vmlinuz")
 }
 
 /// apt for one suite: this machine's own set-up when it has the suite, else a
@@ -157,11 +182,13 @@ fn sources(targets: &str, suite: &str) -> Result<String> {
     Ok(format!("deb {uri} {suite} main\n"))
 }
 
-fn unpack(package: &Path, to: &Path) -> Result<()> {
+fn unpack(packages: &[PathBuf], to: &Path) -> Result<()> {
     let half = to.with_extension("half");
-    command::run(Command::new("dpkg").arg("-x").arg(package).arg(&half))?;
+    for package in packages {
+        command::run(Command::new("dpkg").arg("-x").arg(package).arg(&half))?;
+        std::fs::remove_file(package)?;
+    }
     std::fs::rename(&half, to)?;
-    std::fs::remove_file(package)?;
     Ok(())
 }
 
@@ -213,6 +240,19 @@ http://mirror.example/debian/ bookworm-updates main
             sources(TARGETS, "trixie").unwrap(),
             "deb http://mirror.example/debian/ trixie main\n"
         );
+    }
+
+    #[test]
+    fn a_kernel_is_one_package_or_several() {
+        let split = "linux-image-7.2.13-cloud-amd64\n  PreDepends: linux-base\n |Depends: dracut\n  \
+                     Depends: linux-binary-7.2.13-cloud-amd64\n  \
+                     Depends: linux-modules-7.2.13-cloud-amd64\n";
+        let prefixes = ["linux-binary-", "linux-modules-"];
+        assert_eq!(
+            parts(split, &prefixes),
+            ["linux-binary-7.2.13-cloud-amd64", "linux-modules-7.2.13-cloud-amd64"]
+        );
+        assert!(parts("linux-image-6.1.0-cloud-amd64\n  Depends: kmod\n", &prefixes).is_empty());
     }
 
     #[test]

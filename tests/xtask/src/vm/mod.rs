@@ -29,7 +29,7 @@ use crate::{build, setup};
 /// What to boot and what to run in it.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// Which of Debian's kernels: 6.1 is bookworm's, 6.12 trixie's
+    /// Which of Debian's kernels: 6.1 is bookworm's, 6.12 trixie's, 7 the newest
     #[arg(long, default_value = "6.1")]
     pub kernel: Version,
     /// What to run in it; by default the tests that need a machine
