@@ -26,6 +26,11 @@ impl Failure {
         Self { line: line(error, way_out), code: REFUSED }
     }
 
+    /// What went wrong with `object`.
+    pub fn with(object: &str, error: &(dyn Error + 'static)) -> Self {
+        Self { line: format!("{object}: {}", line(error, None)), code: REFUSED }
+    }
+
     /// A failure in a few words, with a way out.
     pub fn of(words: &str, way_out: &str) -> Self {
         Self { line: format!("{words} ({way_out})"), code: REFUSED }
@@ -92,10 +97,12 @@ fn words(error: &(dyn Error + 'static)) -> String {
 ///
 /// When standard output cannot be written to. A reader that has seen enough and
 /// is gone is none.
-pub fn answer(text: &str) -> io::Result<()> {
+pub fn answer(text: &str) -> Result<(), Failure> {
     match io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => other,
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::with("standard output", &error))
+        }
+        _written => Ok(()),
     }
 }
 

@@ -29,9 +29,11 @@ pub(super) fn logs(options: &LogsOptions, store: &Store) -> Answer {
     let printed = Log::open(store.output_path(&state.plan.id))
         .and_then(|mut log| if options.follow { log.follow(&state, store) } else { log.print() });
     match printed {
-        // Whoever reads has seen enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(0),
-        other => Ok(other.map(|()| 0)?),
+        // A broken pipe: whoever reads has seen enough.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::with(&format!("output of {}", state.label()), &error))
+        }
+        _printed => Ok(0),
     }
 }
 

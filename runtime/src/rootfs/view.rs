@@ -124,9 +124,12 @@ fn kind(directory: &Dir, name: &std::ffi::CStr) -> nix::Result<Type> {
 /// Why there are no files: most likely no daemon.
 fn unserved(source: &Path, errno: Errno) -> Fault {
     let reason = match errno {
-        Errno::ENOENT => "no portholefs is mounted there".to_owned(),
-        Errno::ENOTCONN => "the portholefs that was mounted there is dead".to_owned(),
-        errno => errno.desc().to_lowercase(),
+        Errno::ENOENT => "no portholefs is mounted there",
+        Errno::ENOTCONN => "the portholefs that was mounted there is dead",
+        errno => {
+            let fault = Fault::new(source.display(), errno.desc().to_lowercase());
+            return if errno == Errno::EMFILE { fault.with_hint("ulimit -n 1024") } else { fault };
+        }
     };
     let mount_point = source.parent().unwrap_or(source).display();
     Fault::new(source.display(), reason)
@@ -147,5 +150,12 @@ mod tests {
         assert_eq!(error.to_string(), text);
         let hint = format!("portholefs serve {mount_point}, or porthole run --no-view");
         assert_eq!(error.hint(), Some(hint.as_str()));
+    }
+
+    #[test]
+    fn too_few_descriptors_are_not_the_daemons_fault() {
+        let error = unserved(Path::new("/fs/proc"), Errno::EMFILE).at(Step::OpenSources);
+        assert_eq!(error.to_string(), "cannot open /fs/proc: too many open files");
+        assert_eq!(error.hint(), Some("ulimit -n 1024"));
     }
 }

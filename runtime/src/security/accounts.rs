@@ -78,13 +78,7 @@ fn look_up(user: &User, passwd: &str, group: &str) -> Result<Account, Fault> {
     let uid = match (&entry, number) {
         (Some(entry), _) => entry.user,
         (None, Some(number)) => number,
-        (None, None) => {
-            return Err(Fault::new(
-                format!("user {}", user.user),
-                "no such name in the container's /etc/passwd",
-            )
-            .with_hint("give its number"));
-        }
+        (None, None) => return Err(unknown("user", &user.user, "/etc/passwd")),
     };
     let gid = match &user.group {
         Some(name) => group_number(name, group)?,
@@ -124,10 +118,18 @@ impl<'a> PasswdEntry<'a> {
 
 fn group_number(name: &str, group: &str) -> Result<u32, Fault> {
     let listed = group.lines().filter_map(GroupEntry::parse).find(|entry| entry.name == name);
-    listed.map(|entry| entry.group).or_else(|| number(name)).ok_or_else(|| {
-        Fault::new(format!("group {name}"), "no such name in the container's /etc/group")
-            .with_hint("give its number")
-    })
+    let number = listed.map(|entry| entry.group).or_else(|| number(name));
+    number.ok_or_else(|| unknown("group", name, "/etc/group"))
+}
+
+/// Why `name` is nobody: a `kind` that `file` does not list, or no number at all.
+fn unknown(kind: &str, name: &str, file: &str) -> Fault {
+    let object = format!("{kind} {name}");
+    if name.parse::<i128>().is_ok() {
+        return Fault::new(object, "there is no such number").with_hint("0 to 4294967294");
+    }
+    Fault::new(object, format!("no such name in the container's {file}"))
+        .with_hint("give its number")
 }
 
 fn memberships(user: &str, group: &str) -> Vec<Gid> {

@@ -3,12 +3,13 @@
 use std::fs::File;
 use std::io::Write as _;
 use std::path::PathBuf;
+use std::process::Stdio;
 
 use anyhow::Result;
 use libtest_mimic::Trial;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use support::needs::online_cpus;
-use support::{Verdict, trial};
+use support::{Ran, Verdict, trial};
 
 use crate::engine::{Engine, ROOT, program};
 
@@ -19,6 +20,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("no_daemon_and_no_program_for_it", ROOT, no_daemon_and_no_program_for_it),
         trial("only_root_can_start_containers", ROOT, only_root_can_start_containers),
         trial("a_full_disk_leaves_nothing", ROOT, a_full_disk_leaves_nothing),
+        trial("an_answer_that_cannot_be_written", ROOT, an_answer_that_cannot_be_written),
     ]
 }
 
@@ -36,7 +38,7 @@ fn what_cannot_be_is_refused_in_one_line() -> Verdict {
     let cpus = online_cpus();
     let has = if cpus == 1 { "1 CPU".to_owned() } else { format!("{cpus} CPUs") };
     let all = if cpus == 1 { "0".to_owned() } else { format!("0-{}", cpus - 1) };
-    let table: [(&[&str], String); 7] = [
+    let table: [(&[&str], String); 9] = [
         (
             &["-m", "4"],
             "-m 4: 4 bytes is too little for a container, the least is 6m (did you mean 4g?)".into(),
@@ -58,6 +60,14 @@ fn what_cannot_be_is_refused_in_one_line() -> Verdict {
         (
             &["-v", "/no/such:/x"],
             "-v /no/such: no such file or directory (make it first: mkdir -p /no/such)".into(),
+        ),
+        (
+            &["-u", "4294967295"],
+            "cannot become user 4294967295: there is no such number (0 to 4294967294)".into(),
+        ),
+        (
+            &["-u", "0:-1"],
+            "cannot become group -1: there is no such number (0 to 4294967294)".into(),
         ),
         (
             &["--colour"],
@@ -156,4 +166,23 @@ fn a_full_disk_leaves_nothing() -> Verdict {
     ran.equal("exit code", &ran.status, &Some(125))?;
     ran.holds("the reason is said", ran.stderr.contains("no space left on device"))?;
     engine.is_empty(&[])
+}
+
+fn an_answer_that_cannot_be_written() -> Verdict {
+    let engine = Engine::new()?;
+    let id = engine.start(&["--name", "web"], &["echo", "hello"])?;
+    let label = "web";
+    for (words, object) in
+        [(&["ps", "-a"][..], "standard output"), (&["logs", "-f", label], "output of web")]
+    {
+        let mut command = engine.command(words);
+        let full = File::options().write(true).open("/dev/full")?;
+        let ended = command.stdin(Stdio::null()).stdout(full).stderr(Stdio::piped()).output()?;
+        let ran = Ran::of(format!("{command:?} >/dev/full"), &ended);
+        ran.equal("exit code", &ran.status, &Some(125))?;
+        let message = format!("porthole: {object}: no space left on device\n");
+        ran.equal("message", &ran.stderr, &message)?;
+    }
+    engine.ask(&["rm", "-f", "web"])?.succeeded()?;
+    engine.is_empty(&[&id])
 }

@@ -37,7 +37,8 @@ pub fn volume(text: &str, directory: &Path) -> Result<Volume, Refusal> {
     Ok(Volume { source: directory.join(source), target, read_only })
 }
 
-/// `-w DIR`: the working directory inside.
+/// `-w DIR`: the working directory inside, without `.` and `..`, which are taken
+/// as words, before any link inside is known.
 ///
 /// # Errors
 ///
@@ -48,7 +49,19 @@ pub fn working_directory(text: Option<&str>) -> Result<PathBuf, Refusal> {
         return Err(Refusal::new(format!("-w {text:?}"), "not an absolute path")
             .instead("such as /srv/data"));
     }
-    Ok(PathBuf::from(text))
+    Ok(cleaned(Path::new(text)))
+}
+
+/// `path` with each `..` and the name before it left out; above `/` is `/`.
+fn cleaned(path: &Path) -> PathBuf {
+    let mut cleaned = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::ParentDir => drop(cleaned.pop()),
+            other => cleaned.push(other),
+        }
+    }
+    cleaned
 }
 
 /// True for an absolute path that names something below `/` without `..`.
@@ -104,6 +117,8 @@ mod tests {
     fn working_directories_are_absolute() {
         assert_eq!(working_directory(None), Ok("/".into()));
         assert_eq!(working_directory(Some("/srv")), Ok("/srv".into()));
+        assert_eq!(working_directory(Some("/srv/a/.././b/")), Ok("/srv/b".into()));
+        assert_eq!(working_directory(Some("/../..")), Ok("/".into()));
         assert_eq!(
             working_directory(Some("srv")).unwrap_err().to_string(),
             "-w \"srv\": not an absolute path (such as /srv/data)"
