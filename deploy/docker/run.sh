@@ -3,8 +3,7 @@
 #
 #   deploy/docker/run.sh -m 512m --cpus 1 --rm -it busybox:1.36 top
 #
-# Written out, for the seven files that matter most, this is the plain line of
-# deploy/README.md.
+# Written out, for what matters most, this is the plain line of deploy/README.md.
 set -eu
 
 tree=${PORTHOLE_TREE:-/var/lib/porthole/fs}
@@ -14,8 +13,9 @@ if [ ! -f "$tree/proc/meminfo" ]; then
 fi
 
 # The tree is the list, but for what runc refuses: below /proc it lets only these
-# be mounted on. What is put in front of "$@" keeps the words of the command line.
-for file in $(cd "$tree" && find proc sys -type f); do
+# be mounted on. Of /sys whole directories are mounted (sys/devices/system/cpu), and
+# nothing inside them. What is put in front of "$@" keeps the words of the command line.
+for file in $(cd "$tree" && find proc -type f && find sys -mindepth 3 -maxdepth 3); do
     case $file in
         proc/cpuinfo | proc/diskstats | proc/loadavg | proc/meminfo) ;;
         proc/slabinfo | proc/stat | proc/swaps | proc/uptime) ;;

@@ -15,8 +15,8 @@ use crate::{render, view};
 /// One file of the catalogue.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry {
-    /// Path below the mount point and below `/`: `"proc/meminfo"`. A `*` stands
-    /// for a number, one file for each that the host has there.
+    /// Path below the mount point and below `/`: `"proc/meminfo"`. In a directory
+    /// that is served as a [whole](WHOLE) it is a pattern, see [`matches`].
     pub path: &'static str,
     /// Permission bits of the kernel's own file.
     pub mode: u16,
@@ -26,7 +26,25 @@ pub struct Entry {
     pub render: fn(&Sample, &mut History, &mut String),
 }
 
-/// Every file, in the order in which a directory lists them. A host may lack some.
+/// Directories that are served, and mounted, as a whole: what is in them depends
+/// on who looks, so a single file of them is not enough. All that the host has
+/// there is served, by the first row of the catalogue that matches.
+pub static WHOLE: &[&str] = &["sys/devices/system/cpu", "sys/devices/system/node"];
+
+/// What stands for every CPU in a path: the directories of CPUs are one row.
+pub const ANY_CPU: &str = "cpu*";
+
+/// What is not served in directories that are served as a whole.
+pub static HIDDEN: &[&str] = &[
+    // Engines mask it by mounting on it, and nothing may be mounted in there.
+    "sys/devices/system/cpu/cpu*/thermal_throttle",
+    // Named by the host's CPUs; the same files are in `cpu*/cpufreq`.
+    "sys/devices/system/cpu/cpufreq/policy*",
+    // One for each block of the host's memory.
+    "sys/devices/system/node/node*/memory*",
+];
+
+/// Every file; what is an exception of a pattern comes before it. A host may lack some.
 pub static CATALOG: &[Entry] = &[
     public("proc/cpuinfo", Needs::CPU_LIMITS, cpuinfo),
     public("proc/diskstats", Needs::IO, diskstats),
@@ -46,19 +64,28 @@ pub static CATALOG: &[Entry] = &[
     public("proc/uptime", CPU_TIME.union(Needs::READER), uptime),
     public("proc/vmstat", MEMORY_USE.union(Needs::IO), vmstat),
     public("proc/zoneinfo", MEMORY_USE.union(Needs::CPU_LIMITS), zoneinfo),
+    public("sys/devices/system/cpu/cpu*/cache/*/shared_cpu_list", Needs::CPU_LIMITS, cpu_list),
+    public("sys/devices/system/cpu/cpu*/cache/*/shared_cpu_map", Needs::CPU_LIMITS, cpu_mask),
+    public("sys/devices/system/cpu/cpu*/cpufreq/*_cpus", Needs::CPU_LIMITS, cpu_words),
+    public("sys/devices/system/cpu/cpu*/topology/*_list", Needs::CPU_LIMITS, cpu_list),
+    public("sys/devices/system/cpu/cpu*/topology/*_cpus", Needs::CPU_LIMITS, cpu_mask),
+    public("sys/devices/system/cpu/cpu*/topology/*_siblings", Needs::CPU_LIMITS, cpu_mask),
     public("sys/devices/system/cpu/enabled", Needs::CPU_LIMITS, cpus),
-    public("sys/devices/system/cpu/isolated", Needs::CPU_LIMITS, renumbered_cpus),
-    public("sys/devices/system/cpu/nohz_full", Needs::CPU_LIMITS, renumbered_cpus),
+    public("sys/devices/system/cpu/isolated", Needs::CPU_LIMITS, cpu_list),
+    public("sys/devices/system/cpu/nohz_full", Needs::CPU_LIMITS, cpu_list),
     public("sys/devices/system/cpu/offline", Needs::CPU_LIMITS, offline_cpus),
     public("sys/devices/system/cpu/online", Needs::CPU_LIMITS, cpus),
     public("sys/devices/system/cpu/present", Needs::CPU_LIMITS, cpus),
+    public("sys/devices/system/cpu/**", Needs::empty(), hosts),
     public("sys/devices/system/node/has_cpu", NODES, nodes_with_cpus),
     public("sys/devices/system/node/has_memory", NODES, nodes_with_memory),
     public("sys/devices/system/node/has_normal_memory", NODES, nodes_with_memory),
-    public("sys/devices/system/node/node*/cpulist", Needs::CPU_LIMITS, renumbered_cpus),
-    public("sys/devices/system/node/node*/cpumap", Needs::CPU_LIMITS, renumbered_mask),
+    public("sys/devices/system/node/node*/cpulist", Needs::CPU_LIMITS, cpu_list),
+    public("sys/devices/system/node/node*/cpumap", Needs::CPU_LIMITS, cpu_mask),
     public("sys/devices/system/node/node*/meminfo", MEMORY_USE.union(NODES), node_meminfo),
+    public("sys/devices/system/node/node*/vmstat", MEMORY_USE.union(NODES), node_vmstat),
     public("sys/devices/system/node/online", NODES, nodes_online),
+    public("sys/devices/system/node/**", Needs::empty(), hosts),
 ];
 
 const MEMORY_USE: Needs = Needs::MEMORY.union(Needs::MEMORY_STAT);
@@ -81,6 +108,26 @@ const fn private(
     render: fn(&Sample, &mut History, &mut String),
 ) -> Entry {
     Entry { path, mode: 0o400, needs, render }
+}
+
+/// True when `path` is one of those that `pattern` stands for: a `*` is any part
+/// of a name, and `**` at the end is anything below.
+pub fn matches(pattern: &str, path: &str) -> bool {
+    let (mut patterns, mut names) = (pattern.split('/'), path.split('/'));
+    loop {
+        match (patterns.next(), names.next()) {
+            (None, None) | (Some("**"), Some(_)) => return true,
+            (Some(pattern), Some(name)) if is_like(pattern, name) => {}
+            _different => return false,
+        }
+    }
+}
+
+fn is_like(pattern: &str, name: &str) -> bool {
+    match pattern.split_once('*') {
+        Some((start, end)) => name.strip_prefix(start).is_some_and(|rest| rest.ends_with(end)),
+        None => pattern == name,
+    }
 }
 
 fn cpu_columns(sample: &Sample, _history: &mut History, out: &mut String) {
@@ -159,7 +206,7 @@ fn zoneinfo(sample: &Sample, _history: &mut History, out: &mut String) {
     render::zoneinfo::zoneinfo(&view::zoneinfo::lines(sample, memory), out);
 }
 
-fn renumbered_cpus(sample: &Sample, _history: &mut History, out: &mut String) {
+fn cpu_list(sample: &Sample, _history: &mut History, out: &mut String) {
     let visible = view::cpu::visible(sample);
     match view::cpu_lists::renumbered_text(&sample.host_text, &visible) {
         Some(list) => render::cpu_list::cpu_list(&list, out),
@@ -179,12 +226,24 @@ fn cpus(sample: &Sample, _history: &mut History, out: &mut String) {
     render::cpu_list::cpu_list(&view::cpu::visible(sample).ids(), out);
 }
 
-fn renumbered_mask(sample: &Sample, _history: &mut History, out: &mut String) {
+fn cpu_mask(sample: &Sample, _history: &mut History, out: &mut String) {
     let visible = view::cpu::visible(sample);
     match view::cpu_lists::renumbered_mask(&sample.host_text, &visible) {
         Some(mask) => render::cpu_mask::cpu_mask(&mask.cpus, mask.digits, out),
         None => out.push_str(&sample.host_text),
     }
+}
+
+fn cpu_words(sample: &Sample, _history: &mut History, out: &mut String) {
+    let visible = view::cpu::visible(sample);
+    match view::cpu_lists::renumbered_words(&sample.host_text, &visible) {
+        Some(list) => render::cpu_list::cpu_words(&list, out),
+        None => out.push_str(&sample.host_text),
+    }
+}
+
+fn hosts(sample: &Sample, _history: &mut History, out: &mut String) {
+    out.push_str(&sample.host_text);
 }
 
 fn nodes_with_cpus(sample: &Sample, _history: &mut History, out: &mut String) {
@@ -202,4 +261,38 @@ fn nodes_online(sample: &Sample, _history: &mut History, out: &mut String) {
 fn node_meminfo(sample: &Sample, _history: &mut History, out: &mut String) {
     let Some(memory) = &sample.container.memory else { return out.push_str(&sample.host_text) };
     render::meminfo::node_meminfo(&view::nodes::meminfo(sample, memory), out);
+}
+
+fn node_vmstat(sample: &Sample, _history: &mut History, out: &mut String) {
+    let Some(memory) = &sample.container.memory else { return out.push_str(&sample.host_text) };
+    render::vmstat::vmstat(&view::vmstat::lines_of_node(sample, memory), out);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(pattern: &str, path: &str, expected: bool) {
+        assert_eq!(matches(pattern, path), expected, "{path} like {pattern}");
+    }
+
+    #[test]
+    fn a_star_is_any_part_of_one_name() {
+        check("a/cpu*/x", "a/cpu*/x", true);
+        check("a/node*/x", "a/node12/x", true);
+        check("a/*_list", "a/core_cpus_list", true);
+        check("a/*_list", "a/core_cpus", false);
+        check("a/node*/x", "a/node0/b/x", false);
+        check("a/node*", "a", false);
+        check("a/ab*bc", "a/abc", false);
+    }
+
+    #[test]
+    fn two_stars_are_everything_below() {
+        check("a/**", "a/b", true);
+        check("a/**", "a/b/c", true);
+        check("a/**", "a", false);
+        check("a/**", "b/c", false);
+    }
 }

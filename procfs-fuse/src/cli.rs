@@ -385,7 +385,10 @@ fn capture(args: &CaptureArgs) -> ExitCode {
 
 fn render(args: &RenderArgs) -> ExitCode {
     let Some(file) = &args.file else {
-        return print(&capture::files(&args.from).join("\n"));
+        return match capture::files(&args.from) {
+            Ok(files) => print(&files.join("\n")),
+            Err(error) => failed_with_hint(&error),
+        };
     };
     match capture::render(&args.from, file) {
         Ok(text) => write!(io::stdout(), "{text}").map_or_else(failed, |()| ExitCode::SUCCESS),

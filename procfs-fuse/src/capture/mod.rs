@@ -28,9 +28,8 @@ use cgroupfs::format::FormatError;
 use cgroupfs::layout::PlaceError;
 
 use crate::caller::TaskError;
-use crate::catalog::Entry;
 use crate::config::Settings;
-use crate::serve::{self, Server};
+use crate::serve::{self, Listed, Server};
 
 /// The file that says who reads.
 const READER: &str = "reader";
@@ -101,29 +100,39 @@ impl CaptureError {
 ///
 /// [`CaptureError`] when `dir` is no capture, or has no such file.
 pub fn render(dir: &Path, path: &str) -> Result<String, CaptureError> {
-    let entry = entry(dir, path)?;
-    let reader = reader(dir)?;
-    let settings = Settings { root: dir.join(HOST), ..Settings::default() };
-    let server = Server::new(settings)?;
-    let opening = server.open(entry, reader);
+    let wanted = path.trim_start_matches('/');
+    let files = served(dir);
+    let file = files.iter().find_map(|listed| listed.file_at(wanted));
+    let file = file.ok_or_else(|| CaptureError::NotServed { path: path.to_owned() })?;
+    let (reader, server) = (reader(dir)?, server(dir)?);
+    let opening = server.open(Some(file), reader);
     let mut text = Vec::new();
     server
-        .text(entry, &opening, &mut text)
-        .map_err(CaptureError::io(&dir.join(HOST).join(entry.path)))?;
+        .text(file, &opening, &mut text)
+        .map_err(CaptureError::io(&dir.join(HOST).join(wanted)))?;
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
-/// The paths that the capture in `dir` can render, in the catalogue's order.
-pub fn files(dir: &Path) -> Vec<&'static str> {
-    serve::entries(&dir.join(HOST)).into_iter().map(|entry| entry.path).collect()
+/// The paths that the capture in `dir` can render, in the catalogue's order, as its
+/// reader sees them.
+///
+/// # Errors
+///
+/// [`CaptureError`] when `dir` is no capture.
+pub fn files(dir: &Path) -> Result<Vec<String>, CaptureError> {
+    let (reader, server) = (reader(dir)?, server(dir)?);
+    let numbers = server.cpu_numbers(&server.open(None, reader));
+    let host = dir.join(HOST);
+    Ok(served(dir).iter().flat_map(|listed| listed.files(&host, &numbers)).collect())
 }
 
-fn entry(dir: &Path, path: &str) -> Result<&'static Entry, CaptureError> {
-    let wanted = path.trim_start_matches('/');
-    serve::entries(&dir.join(HOST))
-        .into_iter()
-        .find(|entry| entry.path == wanted)
-        .ok_or_else(|| CaptureError::NotServed { path: path.to_owned() })
+fn served(dir: &Path) -> Vec<Listed> {
+    serve::list(&dir.join(HOST))
+}
+
+fn server(dir: &Path) -> Result<Server, CaptureError> {
+    let settings = Settings { root: dir.join(HOST), ..Settings::default() };
+    Ok(Server::new(settings)?)
 }
 
 fn reader(dir: &Path) -> Result<u32, CaptureError> {

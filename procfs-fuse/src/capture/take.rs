@@ -13,7 +13,7 @@ use super::{CaptureError, HOST, READER};
 use crate::caller::{Callers, Task};
 use crate::readings::ticks_per_second;
 use crate::scope::{self, Groups};
-use crate::serve;
+use crate::serve::{self, CpuNumbers};
 
 /// Files of a process that tell whose it is and what it does.
 const PROCESS_FILES: [&str; 4] = ["cgroup", "stat", "status", "timens_offsets"];
@@ -72,8 +72,10 @@ pub fn take(root: &Path, reader: u32, dir: &Path) -> Result<(), CaptureError> {
         }
     }
     // Last: the clock is among them, and no process is younger than it.
-    for entry in serve::entries(root) {
-        copy.file(Path::new(entry.path))?;
+    for listed in serve::list(root) {
+        for path in listed.files(root, &CpuNumbers::Hosts) {
+            copy.file(Path::new(&path))?;
+        }
     }
     let path = dir.join(READER);
     fs::write(&path, format!("{reader}\n")).map_err(CaptureError::io(&path))

@@ -4,7 +4,8 @@
 //! process that serves; its threads run [`device`], which reads requests and
 //! writes answers. [`request`] and [`reply`] are the kernel's messages as types,
 //! [`filesystem`] decides what each request is answered, with the directories of
-//! [`tree`], the open files of [`open_files`] and the texts of [`source`].
+//! [`tree`] and their [`names`], the open files of [`open_files`] and the texts of
+//! [`source`].
 //!
 //! What this folder does not do: decide what a file says (`serve`), or when to
 //! mount and stop (`daemon`). Only here is `fuser` named.
@@ -14,6 +15,7 @@
 mod device;
 pub mod filesystem;
 mod histories;
+mod names;
 mod open_files;
 pub mod rehearsal;
 mod reply;

@@ -14,8 +14,9 @@ use nix::errno::Errno;
 /// Length of `struct fuse_out_header`.
 const HEADER_LENGTH: usize = 16;
 
-/// How long the kernel may remember names and attributes. They never change
-/// while the tree is mounted; a day keeps it out of sight without being forever.
+/// How long the kernel may remember attributes, and names that everybody finds.
+/// They never change while the tree is mounted; a day keeps it out of sight without
+/// being forever.
 const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// An answer under construction.
@@ -24,11 +25,22 @@ pub(crate) struct Reply {
     bytes: Vec<u8>,
 }
 
+/// Who may be told a name without asking again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Known {
+    /// Everybody.
+    ToAll,
+    /// Who has asked: the next one may find nothing, or something else.
+    ToWhoAsks,
+}
+
 /// Attributes of a node; `struct fuse_attr`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Attributes {
-    /// Inode number.
+    /// Number by which the kernel asks for it.
     pub(crate) number: u64,
+    /// Inode number.
+    pub(crate) inode: u64,
     /// Size as `stat(2)` tells it, in bytes: 0 in `/proc`, a page in `/sys`.
     pub(crate) size: u64,
     /// Type and permission bits.
@@ -76,10 +88,14 @@ impl Reply {
     }
 
     /// A name was found; `struct fuse_entry_out`.
-    pub(crate) fn entry(&mut self, attributes: &Attributes) {
+    pub(crate) fn entry(&mut self, attributes: &Attributes, known: Known) {
+        let name_is_remembered = match known {
+            Known::ToAll => REMEMBERED,
+            Known::ToWhoAsks => Duration::ZERO,
+        };
         self.u64(attributes.number);
         self.u64(0); // generation: numbers are never used for another file
-        self.u64(REMEMBERED.as_secs());
+        self.u64(name_is_remembered.as_secs());
         self.u64(REMEMBERED.as_secs());
         self.u32(0);
         self.u32(0);
@@ -129,7 +145,7 @@ impl Reply {
         if end - HEADER_LENGTH > size as usize {
             return false;
         }
-        self.u64(entry.number);
+        self.u64(entry.inode);
         self.u64(entry.next);
         self.u32(u32::try_from(entry.name.len()).unwrap_or(0));
         self.u32(entry.mode >> 12); // DT_DIR, DT_REG: the type bits of the mode
@@ -139,8 +155,8 @@ impl Reply {
     }
 
     fn attributes(&mut self, attributes: &Attributes) {
-        let Attributes { number, size, mode, links, time, block_size } = *attributes;
-        for field in [number, size, 0, time, time, time] {
+        let Attributes { number: _, inode, size, mode, links, time, block_size } = *attributes;
+        for field in [inode, size, 0, time, time, time] {
             self.u64(field);
         }
         // Nanoseconds of the three times, mode, links, uid, gid, rdev, block size, flags.
@@ -162,7 +178,7 @@ impl Reply {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Dirent<'a> {
     /// Inode number.
-    pub(crate) number: u64,
+    pub(crate) inode: u64,
     /// Where the listing goes on after this name.
     pub(crate) next: u64,
     /// Mode, of which the type bits are told.
@@ -175,8 +191,15 @@ pub(crate) struct Dirent<'a> {
 mod tests {
     use super::*;
 
-    const FILE: Attributes =
-        Attributes { number: 7, size: 0, mode: 0o100_444, links: 1, time: 5, block_size: 1024 };
+    const FILE: Attributes = Attributes {
+        number: 7,
+        inode: 7,
+        size: 0,
+        mode: 0o100_444,
+        links: 1,
+        time: 5,
+        block_size: 1024,
+    };
 
     #[track_caller]
     fn check_length(write: impl FnOnce(&mut Reply), length: usize) {
@@ -188,11 +211,23 @@ mod tests {
     /// The kernel refuses an answer whose length is not the structure's.
     #[test]
     fn answers_have_the_length_of_the_kernels_structures() {
-        check_length(|reply| reply.entry(&FILE), 128);
+        check_length(|reply| reply.entry(&FILE, Known::ToAll), 128);
         check_length(|reply| reply.attr(&FILE), 104);
         check_length(|reply| reply.opened(1, FopenFlags::empty()), 16);
         check_length(Reply::statfs, 80);
         check_length(|reply| reply.xattr_length(0), 8);
+    }
+
+    #[test]
+    fn what_one_is_told_is_not_remembered_for_the_next() {
+        let seconds = |known| {
+            let mut reply = Reply::new();
+            reply.entry(&FILE, known);
+            let fields = reply.finish(1, Ok(()))[HEADER_LENGTH..].to_vec();
+            u64::from_ne_bytes(fields[16..24].try_into().unwrap())
+        };
+        assert_eq!(seconds(Known::ToAll), 86_400);
+        assert_eq!(seconds(Known::ToWhoAsks), 0);
     }
 
     #[test]
@@ -208,7 +243,7 @@ mod tests {
     #[test]
     fn a_listing_stops_at_the_size_asked_for() {
         let mut reply = Reply::new();
-        let entry = Dirent { number: 2, next: 1, mode: 0o040_555, name: "proc" };
+        let entry = Dirent { inode: 2, next: 1, mode: 0o040_555, name: "proc" };
         assert!(reply.dirent(32, &entry));
         assert!(!reply.dirent(32, &entry));
         assert_eq!(reply.finish(1, Ok(())).len(), HEADER_LENGTH + 32);

@@ -27,6 +27,8 @@ pub(crate) enum Operation<'a> {
     Lookup { name: &'a [u8] },
     /// Attributes.
     Getattr,
+    /// What this symbolic link says.
+    Readlink,
     /// Open this file.
     Open,
     /// Read from an open file.
@@ -62,6 +64,7 @@ mod opcode {
     pub(super) const LOOKUP: u32 = 1;
     pub(super) const FORGET: u32 = 2;
     pub(super) const GETATTR: u32 = 3;
+    pub(super) const READLINK: u32 = 5;
     pub(super) const OPEN: u32 = 14;
     pub(super) const READ: u32 = 15;
     pub(super) const STATFS: u32 = 17;
@@ -101,6 +104,7 @@ impl<'a> Operation<'a> {
         Some(match opcode {
             opcode::LOOKUP => Self::Lookup { name: fields.name()? },
             opcode::GETATTR => Self::Getattr,
+            opcode::READLINK => Self::Readlink,
             opcode::OPEN => Self::Open,
             opcode::READ => {
                 let (handle, offset, size) = fields.read_in()?;
@@ -190,6 +194,7 @@ mod tests {
         };
         check(1, b"meminfo\0", Operation::Lookup { name: b"meminfo" });
         check(3, &[0; 16], Operation::Getattr);
+        check(5, &[], Operation::Readlink);
         check(14, &[0; 8], Operation::Open);
         check(15, &read(2), Operation::Read { handle: 9, offset: 4096, size: 512 });
         check(15, &read(0), Operation::FillPageCache);

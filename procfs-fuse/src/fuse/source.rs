@@ -5,9 +5,8 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use crate::catalog::Entry;
 use crate::fuse::rehearsal::Rehearsal;
-use crate::serve::{OPENING_WORDS, Opening, Server};
+use crate::serve::{CpuNumbers, File, OPENING_WORDS, Opening, Server, path_of};
 
 /// Where texts come from.
 #[derive(Debug)]
@@ -20,37 +19,61 @@ pub enum Source {
 }
 
 impl Source {
-    /// Decides for whom `entry` is opened, where that can be decided.
-    pub(crate) fn open(&self, entry: &Entry, tid: u32) -> Option<[u64; OPENING_WORDS]> {
+    /// Decides for whom `file` is opened, or who looks where there is none, if that
+    /// can be decided.
+    pub(crate) fn open(&self, file: Option<File<'_>>, tid: u32) -> Option<[u64; OPENING_WORDS]> {
         match self {
-            Self::Server(server, _rehearsals) => Some(server.open(entry, tid).to_words()),
+            Self::Server(server, _rehearsals) => Some(server.open(file, tid).to_words()),
             Self::Host => None,
         }
     }
 
-    /// Writes the text of `entry` for what was decided, or the host's.
+    /// What numbers of CPUs mean in the directory or link `path` to whom was
+    /// decided on; the host's to everybody else.
+    pub(crate) fn cpu_numbers(
+        &self,
+        path: &str,
+        opening: Option<&[u64; OPENING_WORDS]>,
+    ) -> CpuNumbers {
+        match (self, opening) {
+            (Self::Server(server, rehearsals), Some(words)) => {
+                let opening = Opening::from_words(words);
+                rehearse(rehearsals, path, &opening);
+                server.cpu_numbers(&opening)
+            }
+            _host_or_undecided => CpuNumbers::Hosts,
+        }
+    }
+
+    /// Writes the text of `file` for what was decided, or the host's.
     ///
     /// # Errors
     ///
     /// Only when the host's own file cannot be read.
     pub(crate) fn text(
         &self,
-        entry: &Entry,
+        file: File<'_>,
         opening: Option<&[u64; OPENING_WORDS]>,
         out: &mut Vec<u8>,
     ) -> io::Result<()> {
         match (self, opening) {
             (Self::Server(server, rehearsals), Some(words)) => {
                 let opening = Opening::from_words(words);
-                if !opening.groups.is_empty() {
-                    rehearsals.iter().for_each(|rehearsal| rehearsal.before_text(entry.path));
-                }
-                server.text(entry, &opening, out)
+                rehearse(rehearsals, file.path, &opening);
+                server.text(file, &opening, out)
             }
             _host_or_undecided => {
-                *out = fs::read(Path::new("/").join(entry.path))?;
+                let path = file.cpu.map(|cpu| path_of(file.path, cpu));
+                *out = fs::read(Path::new("/").join(path.as_deref().unwrap_or(file.path)))?;
                 Ok(())
             }
         }
+    }
+}
+
+/// Fails as told, unless it is for a reader on the host.
+fn rehearse(rehearsals: &[Rehearsal], path: &str, opening: &Opening) {
+    if !opening.groups.is_empty() {
+        rehearsals.iter().for_each(|rehearsal| rehearsal.before_text(path));
     }
 }

@@ -1,141 +1,251 @@
-//! The directories and files of the mount, derived from the catalogue's paths.
+//! The directories, files and links of the mount, derived from what is listed.
 //!
 //! The one idea: a node's number is computed from its path alone
 //! ([`number_of`]), so it is the same in every process and every version that
 //! serves the path. The kernel keeps node numbers for as long as a container
 //! runs, far longer than a worker lives.
 //!
-//! What this module does not do: say what a file contains (`serve`), or encode
-//! answers (`reply`).
+//! What is about a CPU is in the tree once, below `cpu*`, and stands for the same
+//! thing of every CPU there may ever be: a [`Place`] is a node and the number of a
+//! CPU, and its number has both.
+//!
+//! What this module does not do: say what a file contains or which CPUs somebody
+//! has (`serve`), or encode answers (`reply`).
 
 use std::collections::HashMap;
 
-use crate::catalog::Entry;
+use crate::serve::{self, File, Listed};
 
 /// The number of the mount's root; `FUSE_ROOT_ID`.
 pub const ROOT: u64 = 1;
+
+/// What a node is named that stands for the same of all CPUs.
+const ANY_CPU: &str = "cpu*";
 
 /// All nodes, the root first.
 #[derive(Debug)]
 pub struct Tree {
     nodes: Vec<Node>,
-    places: HashMap<u64, usize>,
+    places: HashMap<u32, usize>,
 }
 
-/// One directory or file.
+/// One directory, file or link; the same one of each CPU is one node.
 #[derive(Debug)]
 pub struct Node {
-    /// Node and inode number; see [`number_of`].
-    pub number: u64,
+    /// See [`number_of`].
+    number: u32,
     /// Number of the directory it is in; the root's is its own.
-    pub parent: u64,
-    /// Last part of its path; empty for the root.
-    pub name: &'static str,
-    /// What it is.
-    pub kind: Kind,
+    parent: u32,
+    /// What it is, and where.
+    listed: Listed,
+    /// The numbers of what is in it, when it is a directory.
+    children: Vec<u32>,
 }
 
-/// What a node is.
-#[derive(Debug)]
-pub enum Kind {
-    /// A directory, with the numbers of what is in it, in the catalogue's order.
-    Directory(Vec<u64>),
-    /// A file of the catalogue.
-    File(&'static Entry),
+/// A node, and the CPU that it is about.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// The node.
+    pub node: &'a Node,
+    /// The number of the CPU as the reader counts; `None` for what is about none.
+    pub cpu: Option<u32>,
 }
 
 /// The number of the node at `path` below the mount point (no slash at either end).
 ///
 /// FNV-1a over the path, 32 bits wide because programs built without large file
 /// support cannot `stat` a file with a larger inode number. A test shows that no
-/// two paths of the catalogue share a number.
-pub fn number_of(path: &str) -> u64 {
+/// two paths of a machine with all of them share a number.
+pub fn number_of(path: &str) -> u32 {
     const OFFSET_BASIS: u32 = 0x811c_9dc5;
-    const PRIME: u32 = 0x0100_0193;
     if path.is_empty() {
-        return ROOT;
+        return 1;
     }
-    let hash =
-        path.bytes().fold(OFFSET_BASIS, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(PRIME));
-    u64::from(hash)
+    path.bytes().fold(OFFSET_BASIS, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(PRIME))
 }
 
+/// The prime of 32-bit FNV.
+const PRIME: u32 = 0x0100_0193;
+
 impl Tree {
-    /// The tree that holds the path of every entry and the directories above them.
-    pub fn new(entries: impl IntoIterator<Item = &'static Entry>) -> Self {
-        let root = Node { number: ROOT, parent: ROOT, name: "", kind: Kind::Directory(Vec::new()) };
-        let mut tree = Self { nodes: vec![root], places: HashMap::from([(ROOT, 0)]) };
-        for entry in entries {
-            tree.add(entry);
+    /// The tree of what is listed and the directories above it.
+    pub fn new(listed: impl IntoIterator<Item = Listed>) -> Self {
+        let number = number_of("");
+        let root = Node { number, parent: number, listed: directory(""), children: Vec::new() };
+        let mut tree = Self { nodes: vec![root], places: HashMap::from([(number, 0)]) };
+        for listed in listed {
+            tree.add(listed);
         }
         tree
     }
 
-    /// The node with this number, if there is one.
-    pub fn node(&self, number: u64) -> Option<&Node> {
-        self.nodes.get(*self.places.get(&number)?)
+    /// What has this number, if there is anything.
+    pub fn place(&self, number: u64) -> Option<Place<'_>> {
+        let [cpu, node] = halves(number);
+        let node = self.nodes.get(*self.places.get(&node)?)?;
+        let place = Place { node, cpu: cpu.checked_sub(1) };
+        (place.cpu.is_some() == node.is_of_a_cpu()).then_some(place)
     }
 
-    /// The node called `name` in the directory with the number `parent`.
-    pub fn child(&self, parent: u64, name: &[u8]) -> Option<&Node> {
-        self.children(parent)?.find(|node| node.name.as_bytes() == name)
+    /// What is called `name` in `directory`, if there is such a thing at all.
+    pub fn child(&self, directory: Place<'_>, name: &[u8]) -> Option<Place<'_>> {
+        let name = str::from_utf8(name).ok()?;
+        let cpu = directory.cpu.or_else(|| serve::cpu_in(name));
+        let mut places = self.children(directory).filter(|place| place.node.name() != ANY_CPU);
+        places.find(|place| place.node.name() == name).or_else(|| {
+            let of_all = self.children(directory).find(|place| place.node.name() == ANY_CPU)?;
+            cpu.map(|_number| Place { cpu, ..of_all })
+        })
     }
 
-    /// What is in the directory `number`; `None` when it is not a directory.
-    pub fn children(&self, number: u64) -> Option<impl Iterator<Item = &Node>> {
-        match &self.node(number)?.kind {
-            Kind::Directory(children) => {
-                Some(children.iter().filter_map(|child| self.node(*child)))
-            }
-            Kind::File(_) => None,
+    /// What is in `directory`. That which is named after a CPU is there once,
+    /// about no CPU.
+    pub fn children<'a>(&'a self, directory: Place<'_>) -> impl Iterator<Item = Place<'a>> {
+        let indices = directory.node.children.iter().filter_map(|child| self.places.get(child));
+        let nodes: Vec<_> = indices.filter_map(|index| self.nodes.get(*index)).collect();
+        nodes.into_iter().map(move |node| Place { node, cpu: directory.cpu })
+    }
+
+    /// The directory that `place` is in.
+    pub fn parent(&self, place: Place<'_>) -> Option<Place<'_>> {
+        let index = self.places.get(&place.node.parent)?;
+        let node = self.nodes.get(*index)?;
+        Some(Place { node, cpu: place.cpu.filter(|_cpu| node.is_of_a_cpu()) })
+    }
+
+    fn add(&mut self, listed: Listed) {
+        let mut parent = number_of("");
+        let path = listed.path.clone();
+        for (slash, _) in path.match_indices('/') {
+            let (above, _) = path.split_at(slash);
+            parent = self.insert(parent, directory(above));
         }
+        self.insert(parent, listed);
     }
 
-    /// Every node, the root first.
-    pub fn nodes(&self) -> &[Node] {
-        &self.nodes
-    }
-
-    fn add(&mut self, entry: &'static Entry) {
-        let mut parent = ROOT;
-        for (slash, _) in entry.path.match_indices('/') {
-            let (directory, _) = entry.path.split_at(slash);
-            parent = self.insert(parent, directory, || Kind::Directory(Vec::new()));
-        }
-        self.insert(parent, entry.path, || Kind::File(entry));
-    }
-
-    /// Adds the node at `path` unless it is there; returns its number.
-    fn insert(&mut self, parent: u64, path: &'static str, kind: impl FnOnce() -> Kind) -> u64 {
-        let number = number_of(path);
+    /// Adds a node unless there is one at its path; returns its number.
+    fn insert(&mut self, parent: u32, listed: Listed) -> u32 {
+        let number = number_of(&listed.path);
         if self.places.contains_key(&number) {
             return number;
         }
-        let name = path.rsplit('/').next().unwrap_or(path);
         self.places.insert(number, self.nodes.len());
-        self.nodes.push(Node { number, parent, name, kind: kind() });
+        self.nodes.push(Node { number, parent, listed, children: Vec::new() });
         let above = self.places.get(&parent).and_then(|place| self.nodes.get_mut(*place));
-        if let Some(Node { kind: Kind::Directory(children), .. }) = above {
-            children.push(number);
-        }
+        above.into_iter().for_each(|above| above.children.push(number));
         number
+    }
+}
+
+fn directory(path: &str) -> Listed {
+    Listed { path: path.to_owned(), kind: serve::Kind::Directory, is_everywhere: true }
+}
+
+/// The upper and the lower 32 bits.
+fn halves(number: u64) -> [u32; 2] {
+    let [a, b, c, d, e, f, g, h] = number.to_be_bytes();
+    [u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h])]
+}
+
+impl Node {
+    /// The last part of its path; empty for the root.
+    fn name(&self) -> &str {
+        self.listed.path.rsplit('/').next().unwrap_or_default()
+    }
+
+    fn is_of_a_cpu(&self) -> bool {
+        self.listed.path.contains(ANY_CPU)
+    }
+}
+
+impl<'a> Place<'a> {
+    /// Its number for the kernel: that of the node, and above its 32 bits that of
+    /// the CPU, counted from 1.
+    pub fn number(self) -> u64 {
+        let cpu = self.cpu.map_or(0, |cpu| u64::from(cpu) + 1);
+        cpu << 32 | u64::from(self.node.number)
+    }
+
+    /// Its inode number for people, 32 bits wide: `stat` and nobody else uses it.
+    pub fn inode(self) -> u64 {
+        let hash = |number: u32, cpu: u32| (number ^ cpu).wrapping_mul(PRIME);
+        u64::from(self.cpu.map_or(self.node.number, |cpu| hash(self.node.number, cpu)))
+    }
+
+    /// Its path, in which one part may be `cpu*`.
+    pub fn path(self) -> &'a str {
+        &self.node.listed.path
+    }
+
+    /// Its name in its directory.
+    pub fn name(self) -> String {
+        match (self.node.name(), self.cpu) {
+            (ANY_CPU, Some(cpu)) => format!("cpu{cpu}"),
+            (name, _) => name.to_owned(),
+        }
+    }
+
+    /// What it is.
+    pub fn kind(self) -> serve::Kind {
+        self.node.listed.kind
+    }
+
+    /// As an open file; `None` when it is none.
+    pub fn file(self) -> Option<File<'a>> {
+        match self.kind() {
+            serve::Kind::File { entry, .. } => {
+                Some(File { entry, path: self.path(), cpu: self.cpu })
+            }
+            serve::Kind::Directory | serve::Kind::Link => None,
+        }
+    }
+
+    /// True when it is named after a CPU.
+    pub fn is_named_after_a_cpu(self) -> bool {
+        self.node.name() == ANY_CPU
+    }
+
+    /// True when it is there for some who look and not for others.
+    pub fn depends_on_who_looks(self) -> bool {
+        self.is_named_after_a_cpu() || !self.node.listed.is_everywhere
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::CATALOG;
+    use crate::serve::Kind;
+
+    /// A tree of files, links (`@` at the end) and, with `?`, things that not every
+    /// CPU has.
+    fn tree(paths: &[&str]) -> Tree {
+        Tree::new(paths.iter().map(|path| Listed {
+            path: path.trim_end_matches(['@', '?']).to_owned(),
+            kind: if path.ends_with('@') {
+                Kind::Link
+            } else {
+                Kind::File { entry: &crate::catalog::CATALOG[0], size: None }
+            },
+            is_everywhere: !path.contains('?'),
+        }))
+    }
+
+    const PATHS: &[&str] =
+        &["proc/meminfo", "cpu/online", "cpu/cpu*/core_id", "cpu/cpu*/online?", "cpu/cpu*/node0@?"];
+
+    fn find<'a>(tree: &'a Tree, path: &str) -> Option<Place<'a>> {
+        let root = tree.place(ROOT).unwrap();
+        path.split('/').try_fold(root, |place, name| tree.child(place, name.as_bytes()))
+    }
 
     #[test]
-    fn no_two_paths_of_the_catalogue_share_a_number() {
-        let tree = Tree::new(CATALOG);
-        for entry in CATALOG {
-            let node = tree.node(number_of(entry.path)).unwrap();
-            match node.kind {
-                Kind::File(found) => assert_eq!(found.path, entry.path),
-                Kind::Directory(_) => panic!("{} has the number of a directory", entry.path),
-            }
+    fn no_two_paths_of_this_machine_share_a_number() {
+        let listed = serve::list(std::path::Path::new("/"));
+        let paths: Vec<_> = listed.iter().map(|listed| listed.path.clone()).collect();
+        let tree = Tree::new(listed);
+        for path in paths {
+            let place = tree.nodes.get(tree.places[&number_of(&path)]).unwrap();
+            assert_eq!(place.listed.path, path);
         }
     }
 
@@ -146,27 +256,42 @@ mod tests {
         assert_eq!(number_of(""), 1);
         assert_eq!(number_of("proc"), 0xec3e_2fe1);
         assert_eq!(number_of("proc/meminfo"), 0x8cac_d7f3);
+        let tree = tree(PATHS);
+        let number = find(&tree, "cpu/cpu2/core_id").unwrap().number();
+        assert_eq!(number, 3 << 32 | u64::from(number_of("cpu/cpu*/core_id")));
     }
 
     #[test]
-    fn every_path_can_be_walked_from_the_root() {
-        let tree = Tree::new(CATALOG);
-        for entry in CATALOG {
-            let mut number = ROOT;
-            for name in entry.path.split('/') {
-                let node = tree.child(number, name.as_bytes()).unwrap();
-                assert_eq!(node.parent, number, "{}", entry.path);
-                number = node.number;
+    fn every_path_can_be_walked_there_and_back() {
+        let tree = tree(PATHS);
+        for path in ["proc/meminfo", "cpu/online", "cpu/cpu0/core_id", "cpu/cpu7/node0"] {
+            let place = find(&tree, path).unwrap();
+            assert_eq!(tree.place(place.number()).unwrap().path(), place.path());
+            assert_eq!(place.name(), path.rsplit('/').next().unwrap());
+            let mut above = place;
+            for _part in path.split('/') {
+                above = tree.parent(above).unwrap();
             }
-            assert_eq!(number, number_of(entry.path));
+            assert_eq!(above.number(), ROOT, "{path}");
         }
     }
 
     #[test]
-    fn what_is_not_in_the_catalogue_is_not_there() {
-        let tree = Tree::new(CATALOG);
-        assert!(tree.child(ROOT, b"etc").is_none());
-        assert!(tree.child(ROOT, b"").is_none());
-        assert!(tree.children(0xdead).is_none());
+    fn what_is_not_listed_is_not_there() {
+        let tree = tree(PATHS);
+        for path in ["etc", "proc/", "proc/cpu0", "cpu/cpu*", "cpu/cpu01", "cpu/cpu0/cpu0"] {
+            assert!(find(&tree, path).is_none(), "{path}");
+        }
+        for number in [0xdead, 0, 1 << 32 | ROOT, u64::from(number_of("cpu/cpu*"))] {
+            assert!(tree.place(number).is_none(), "{number:x}");
+        }
+    }
+
+    #[test]
+    fn who_looks_matters_for_cpus_and_what_not_all_of_them_have() {
+        let tree = tree(PATHS);
+        let depends = |path| find(&tree, path).unwrap().depends_on_who_looks();
+        assert!(depends("cpu/cpu0") && depends("cpu/cpu0/online") && depends("cpu/cpu0/node0"));
+        assert!(!depends("cpu") && !depends("cpu/online") && !depends("cpu/cpu0/core_id"));
     }
 }

@@ -53,7 +53,7 @@ pub fn run(options: WorkerOptions) -> io::Result<()> {
     let no_bank = || io::Error::other("the keeper named a bank that is not there");
     let bank = shared.banks.get(options.bank).ok_or_else(no_bank)?;
     prepare_to_crash(shared, bank)?;
-    let tree = Tree::new(serve::entries(&options.settings.root));
+    let tree = Tree::new(serve::list(&options.settings.root));
     let source = if options.fallback {
         Source::Host
     } else {

@@ -14,7 +14,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::catalog::Entry;
+use crate::catalog;
 use crate::host::mountinfo::{Device, Mount, MountId, MountTable};
 
 /// Type and source by which mountinfo shows what `portholefs` mounts.
@@ -147,20 +147,20 @@ pub(crate) fn heal(table: &MountTable, devices: &Devices) -> Vec<Decision> {
     decisions.filter(|decision| decision.action != Action::Keep).collect()
 }
 
-/// Decisions that give a container every file of `catalog`.
+/// Decisions that give a container every file and directory of `served`.
 pub(crate) fn fill(
     table: &MountTable,
     bases: &Bases,
     devices: &Devices,
-    catalog: &[&Entry],
+    served: &[&str],
 ) -> Vec<Decision> {
-    let decide = |entry: &&Entry| {
-        let (file, base, fs_type) = match entry.path.split_once('/')? {
+    let decide = |path: &&str| {
+        let (file, base, fs_type) = match path.split_once('/')? {
             ("proc", file) => (file, Some(&bases.proc), PROC),
             ("sys", file) => (file, bases.sys.as_ref(), SYSFS),
             _no_such_directory => return None,
         };
-        let source = Path::new("/").join(entry.path);
+        let source = Path::new("/").join(path);
         let Some(base) = base.filter(|base| base.is_in(table, fs_type)) else {
             let action = Action::LeaveAlone(Obstacle::NoBase(fs_type));
             return Some(Decision { target: source, action });
@@ -169,8 +169,11 @@ pub(crate) fn fill(
         let action = over_file(table, devices, base, &target, source);
         Some(Decision { target, action })
     };
-    catalog.iter().filter_map(decide).collect()
+    served.iter().filter_map(decide).collect()
 }
+
+/// What engines mask in a directory that is served as a whole, and is not in it.
+const MASKED: &[&str] = &["cpu*/thermal_throttle"];
 
 const PROC: &str = "proc";
 const SYSFS: &str = "sysfs";
@@ -213,10 +216,40 @@ fn over_file(
     source: PathBuf,
 ) -> Action {
     match table.way_to(target).pop() {
-        Some(seen) if seen.point == base.point => Action::Mount { source, on: seen.id },
+        Some(seen) if seen.point == base.point => match in_the_way(table, devices, target, seen) {
+            Some(obstacle) => Action::LeaveAlone(obstacle),
+            None => Action::Mount { source, on: seen.id },
+        },
         Some(seen) => at_mount(table, devices, target, seen),
         None => Action::LeaveAlone(Obstacle::NoBase(PROC)),
     }
+}
+
+/// What would be hidden if `target`, on the mount `base`, were covered: it may be a
+/// directory. Files of ours are in the directory too. So are masks of what is not in
+/// it, for them it makes no difference.
+fn in_the_way(
+    table: &MountTable,
+    devices: &Devices,
+    target: &Path,
+    base: &Mount,
+) -> Option<Obstacle> {
+    let is_masked_in_ours = |mount: &Mount| {
+        let path = mount.point.strip_prefix(target).ok().and_then(Path::to_str);
+        path.is_some_and(|path| MASKED.iter().any(|pattern| catalog::matches(pattern, path)))
+    };
+    let inside = |mount: &&Mount| {
+        mount.parent == base.id && mount.point != target && mount.point.starts_with(target)
+    };
+    table.mounts().iter().filter(inside).find_map(|mount| {
+        let is_another_daemons =
+            mount.device != devices.live && !devices.dead.contains(&mount.device);
+        match is_ours(mount) {
+            true if is_another_daemons => Some(Obstacle::OtherDaemon),
+            true => None,
+            false => (!is_masked_in_ours(mount)).then_some(Obstacle::Inside),
+        }
+    })
 }
 
 /// What to do at `target`, where `seen` is the mount that is seen.
@@ -265,18 +298,8 @@ mod tests {
 72 61 0:53 /proc/uptime /proc/uptime ro - fuse.portholefs portholefs ro
 ";
 
-    const CATALOG: &[&str] = &[
-        "proc/meminfo",
-        "proc/stat",
-        "proc/swaps",
-        "proc/uptime",
-        "sys/devices/system/cpu/online",
-    ];
-
-    fn catalog() -> Vec<&'static Entry> {
-        let paths = crate::catalog::CATALOG.iter().filter(|entry| CATALOG.contains(&entry.path));
-        paths.collect()
-    }
+    const SERVED: &[&str] =
+        &["proc/meminfo", "proc/stat", "proc/swaps", "proc/uptime", "sys/devices/system/cpu"];
 
     fn devices() -> Devices {
         let device = |minor| Device { major: 0, minor };
@@ -308,7 +331,7 @@ mod tests {
     fn check_fill(mountinfo: &str, decisions: &Expect) {
         let table = MountTable::parse(mountinfo);
         let bases = Bases::find(&table, &table).unwrap();
-        decisions.assert_eq(&shown(&fill(&table, &bases, &devices(), &catalog())));
+        decisions.assert_eq(&shown(&fill(&table, &bases, &devices(), SERVED)));
     }
 
     #[test]
@@ -403,7 +426,7 @@ mod tests {
             /proc/stat: keep
             /proc/swaps: mount /proc/swaps on 61
             /proc/uptime: leave alone: another portholefs serves it
-            /sys/devices/system/cpu/online: mount /sys/devices/system/cpu/online on 62
+            /sys/devices/system/cpu: mount /sys/devices/system/cpu on 62
         "#]],
         );
     }
@@ -425,9 +448,34 @@ mod tests {
             /proc/stat: leave alone: ext4 is mounted on /proc/stat
             /proc/swaps: leave alone: devtmpfs is mounted on /proc/swaps
             /proc/uptime: mount /proc/uptime on 61
-            /sys/devices/system/cpu/online: leave alone: tmpfs is mounted on /sys/devices/system
+            /sys/devices/system/cpu: leave alone: tmpfs is mounted on /sys/devices/system
         "#]],
         );
+    }
+
+    /// Mounts inside `/sys/devices/system/cpu`, and what becomes of the directory.
+    #[track_caller]
+    fn check_inside(mounts: &str, expected: &str) {
+        let table = MountTable::parse(&format!("{CONTAINER}{mounts}"));
+        let bases = Bases::find(&table, &table).unwrap();
+        let decisions = fill(&table, &bases, &devices(), &["sys/devices/system/cpu"]);
+        assert_eq!(shown(&decisions), format!("/sys/devices/system/cpu: {expected}\n"));
+    }
+
+    #[test]
+    fn a_directory_is_covered_where_nothing_is_lost() {
+        const MOUNT: &str = "mount /sys/devices/system/cpu on 62";
+        const CPU: &str = "/sys/devices/system/cpu";
+        let ours = |device| {
+            let file = format!("{CPU}/online");
+            format!("80 62 {device} {file} {file} ro - fuse.portholefs portholefs ro\n")
+        };
+        check_inside(&ours("0:51"), MOUNT);
+        check_inside(&ours("0:52"), MOUNT);
+        check_inside(&ours("0:53"), "leave alone: another portholefs serves it");
+        let mask = |path| format!("80 62 0:70 / {CPU}/{path} ro - tmpfs tmpfs ro\n");
+        check_inside(&mask("cpu0/thermal_throttle"), MOUNT);
+        check_inside(&mask("vulnerabilities"), "leave alone: something is mounted inside it");
     }
 
     #[test]
@@ -439,7 +487,7 @@ mod tests {
                 /proc/stat: mount /proc/stat on 61
                 /proc/swaps: mount /proc/swaps on 61
                 /proc/uptime: mount /proc/uptime on 61
-                /sys/devices/system/cpu/online: leave alone: no sysfs is mounted there
+                /sys/devices/system/cpu: leave alone: no sysfs is mounted there
             "#]],
         );
     }
@@ -466,7 +514,7 @@ mod tests {
             "60 28 8:1 / / rw - ext4 /dev/sda1 rw\n61 60 0:60 / /srv/root/proc rw - proc proc rw\n",
         );
         let bases = Bases::find(&process, &namespace).unwrap();
-        let decisions = fill(&namespace, &bases, &devices(), &catalog());
+        let decisions = fill(&namespace, &bases, &devices(), SERVED);
         assert_eq!(decisions[0].target, Path::new("/srv/root/proc/meminfo"));
     }
 }

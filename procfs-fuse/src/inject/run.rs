@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 use nix::unistd::Pid;
 use rustix::process::setpriority_process;
 
-use crate::catalog::Entry;
 use crate::host::mountinfo::MountTable;
 use crate::inject::InjectError;
 use crate::inject::act::LiveFiles;
@@ -54,7 +53,7 @@ pub fn run(order: &Order, mount_point: &Path) -> Result<Report, InjectError> {
     let home = Home::here(mount_point)?;
     let task = match order {
         Order::Heal => Task::Heal,
-        Order::Fill(pid) => Task::Fill(bases_of(&home, *pid)?, serve::entries(Path::new("/"))),
+        Order::Fill(pid) => Task::Fill(bases_of(&home, *pid)?, serve::mounts(Path::new("/"))),
     };
     let mut injector = Injector {
         mount_point: mount_point.to_owned(),
@@ -79,7 +78,7 @@ struct Injector {
 enum Task {
     Heal,
     /// The container's proc and sysfs, and the files that this machine has.
-    Fill(Bases, Vec<&'static Entry>),
+    Fill(Bases, Vec<&'static str>),
 }
 
 impl Task {

@@ -1,7 +1,7 @@
 //! The host's own files: kept open, and one reading shared for a few milliseconds.
 
 use std::collections::HashMap;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -58,6 +58,17 @@ impl HostFiles {
         let known = self.files.read().get(path).cloned();
         let file = known.unwrap_or_else(|| self.remember(path));
         file.text.get(|| file.read())
+    }
+
+    /// The same without keeping the file open: for what there is of every CPU, and
+    /// what comes and goes with it.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel answers.
+    pub fn text_anew(&self, path: &str) -> io::Result<Arc<str>> {
+        let bytes = fs::read(self.root.join(path))?;
+        Ok(String::from_utf8_lossy(&bytes).into())
     }
 
     fn remember(&self, path: &str) -> Arc<HostFile> {
@@ -163,8 +174,6 @@ pub fn ticks_per_second() -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     #[test]

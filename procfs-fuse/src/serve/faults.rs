@@ -32,6 +32,9 @@ pub(super) enum Fault {
     /// What is mounted could not be read.
     #[error("cannot tell where cgroups are mounted")]
     Mounts(#[source] io::Error),
+    /// The host's own file cannot be read: no reader is shown anything else.
+    #[error("cannot read the host's own file")]
+    Host(#[source] io::Error),
     /// There is no time.
     #[error("cannot tell the time")]
     Clock(#[source] io::Error),

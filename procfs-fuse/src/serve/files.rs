@@ -1,75 +1,273 @@
-//! The files of one machine: the catalogue's rows that the machine has, with
-//! patterns filled in.
+//! The files of one machine: the catalogue's rows that the machine has.
 //!
 //! Kernels are built with and without some files, and a file that the host does
-//! not have is none for its containers either. A row with a `*` stands for one
-//! file for each number that the host has in its place (`node*/meminfo`).
+//! not have is none for its containers either. So the rows are held against what
+//! is there: a plain path is looked for, and what is in a directory that is
+//! served as a whole is listed, each name with the first row that it matches.
 //!
-//! What this module does not do: ask who looks. The tree is the same for
-//! everybody; what is different for each container is the text.
+//! A directory named after a CPU is listed once for all of them, as `cpu*`: which
+//! CPUs there are, and what their numbers mean, depends on who looks.
+//!
+//! What this module does not do: ask who looks. The names here are the same for
+//! everybody.
 
-use std::fs;
+use std::collections::BTreeMap;
+use std::fs::{self, DirEntry, Metadata};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use crate::catalog::{CATALOG, Entry};
+use super::cpus::CpuNumbers;
+use crate::catalog::{ANY_CPU, CATALOG, Entry, HIDDEN, WHOLE, matches};
 
-/// The files of the machine below `root`, in the catalogue's order.
-///
-/// Filled in rows are kept for the life of the process, as the catalogue is: the
-/// table is made once, and its size is bounded by the machine's memory nodes.
-pub fn entries(root: &Path) -> Vec<&'static Entry> {
-    CATALOG.iter().flat_map(|entry| filled_in(root, entry)).collect()
+/// One name that is served.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// Its path below the mount point and below `/`; a part of it may be `cpu*`.
+    pub path: String,
+    /// What it is.
+    pub kind: Kind,
+    /// True when every CPU has it that has a directory (or link) there, and for
+    /// what is about no CPU.
+    pub is_everywhere: bool,
 }
 
-fn filled_in(root: &Path, entry: &'static Entry) -> Vec<&'static Entry> {
-    let is_there = |path: &str| root.join(path).exists();
-    let Some((before, after)) = entry.path.split_once('*') else {
-        return if is_there(entry.path) { vec![entry] } else { Vec::new() };
-    };
-    let (dir, name) = before.rsplit_once('/').unwrap_or(("", before));
-    let paths = numbers(&root.join(dir), name).into_iter();
-    let paths = paths.map(|number| format!("{before}{number}{after}"));
-    paths.filter(|path| is_there(path)).map(|path| kept(entry, path)).collect()
+/// What a name stands for.
+#[derive(Debug, Clone, Copy)]
+pub enum Kind {
+    /// A directory.
+    Directory,
+    /// A file.
+    File {
+        /// Its row.
+        entry: &'static Entry,
+        /// Size that the host's own has, in bytes; `None` outside of directories
+        /// that are served as a whole.
+        size: Option<u64>,
+    },
+    /// A symbolic link.
+    Link,
 }
 
-/// The numbers behind `name` among the names in `dir`, ascending.
-fn numbers(dir: &Path, name: &str) -> Vec<u32> {
+/// A file that somebody opened.
+#[derive(Debug, Clone, Copy)]
+pub struct File<'a> {
+    /// Its row in the catalogue.
+    pub entry: &'static Entry,
+    /// Its path, in which one part may be `cpu*`.
+    pub path: &'a str,
+    /// The number that stands for the `*`, as the reader counts CPUs.
+    pub cpu: Option<u32>,
+}
+
+impl Listed {
+    /// The files of this name on the machine below `root`, by paths: one, or where
+    /// it is about a CPU one for each that has it, told in these `numbers`.
+    pub fn files(&self, root: &Path, numbers: &CpuNumbers) -> Vec<String> {
+        if !matches!(self.kind, Kind::File { .. }) {
+            return Vec::new();
+        }
+        let Some((before, _)) = self.path.split_once(ANY_CPU) else {
+            return vec![self.path.clone()];
+        };
+        let is_there = |cpu: &u32| {
+            numbers.path(&self.path, Some(*cpu)).is_some_and(|path| root.join(path).exists())
+        };
+        let cpus = numbers.in_directory(&root.join(before));
+        cpus.into_iter().filter(is_there).map(|cpu| path_of(&self.path, cpu)).collect()
+    }
+
+    /// The file that `path` names, if it is one of these.
+    pub fn file_at(&self, path: &str) -> Option<File<'_>> {
+        let Kind::File { entry, .. } = self.kind else { return None };
+        let cpu = match self.path.split_once(ANY_CPU) {
+            Some((before, _)) => {
+                let name = path.strip_prefix(before)?.split('/').next()?;
+                Some(cpu_in(name)?)
+            }
+            None => None,
+        };
+        let is_here = cpu.map_or(self.path == path, |cpu| path_of(&self.path, cpu) == path);
+        is_here.then_some(File { entry, path: &self.path, cpu })
+    }
+}
+
+/// Where the host has, for its CPU `physical`, what is at `path`.
+pub fn path_of(path: &str, physical: u32) -> String {
+    path.replacen('*', &physical.to_string(), 1)
+}
+
+/// The number in the name of a CPU's directory: 12 of `cpu12`.
+pub fn cpu_in(name: &str) -> Option<u32> {
+    let digits = name.strip_prefix("cpu")?;
+    let is_plain = digits == "0" || !digits.starts_with(['0', '+']);
+    digits.parse().ok().filter(|_number| is_plain)
+}
+
+/// The numbers of the CPUs that have a name in `dir`, ascending.
+pub(super) fn cpus_in(dir: &Path) -> Vec<u32> {
     let names = fs::read_dir(dir).into_iter().flatten();
-    let number = |found: &str| found.strip_prefix(name)?.parse().ok();
-    let mut numbers: Vec<u32> =
-        names.filter_map(|entry| number(entry.ok()?.file_name().to_str()?)).collect();
-    numbers.sort_unstable();
-    numbers
+    let mut cpus: Vec<u32> =
+        names.filter_map(|entry| cpu_in(entry.ok()?.file_name().to_str()?)).collect();
+    cpus.sort_unstable();
+    cpus
 }
 
-fn kept(entry: &Entry, path: String) -> &'static Entry {
-    Box::leak(Box::new(Entry { path: path.leak(), ..*entry }))
+/// Everything that the machine below `root` has: single files in the catalogue's
+/// order, then each whole directory in the order of names.
+pub fn list(root: &Path) -> Vec<Listed> {
+    let single = single_files(root).map(|entry| Listed {
+        path: entry.path.to_owned(),
+        kind: Kind::File { entry, size: None },
+        is_everywhere: true,
+    });
+    single.chain(WHOLE.iter().flat_map(|dir| whole(root, dir))).collect()
+}
+
+/// What a container is given, by paths: files, and the directories that are
+/// mounted as a whole.
+pub fn mounts(root: &Path) -> Vec<&'static str> {
+    let directories = WHOLE.iter().filter(|dir| root.join(dir).exists());
+    single_files(root).map(|entry| entry.path).chain(directories.copied()).collect()
+}
+
+fn single_files(root: &Path) -> impl Iterator<Item = &'static Entry> {
+    let is_single = |path: &str| !WHOLE.iter().any(|dir| Path::new(path).starts_with(dir));
+    CATALOG.iter().filter(move |entry| is_single(entry.path) && root.join(entry.path).exists())
+}
+
+/// What was found at a path, and for how many CPUs.
+struct Found {
+    /// `None` for what is not served.
+    kind: Option<Kind>,
+    count: usize,
+}
+
+fn whole(root: &Path, dir: &str) -> Vec<Listed> {
+    let mut found = BTreeMap::new();
+    walk(&root.join(dir), dir, &mut found);
+    let cpus = |path: &str| {
+        let (before, _) = path.split_once(ANY_CPU)?;
+        found.get(&format!("{before}{ANY_CPU}")).map(|cpu| cpu.count)
+    };
+    let listed = |(path, place): (&String, &Found)| {
+        Some(Listed {
+            path: path.clone(),
+            kind: place.kind?,
+            is_everywhere: cpus(path).is_none_or(|cpus| cpus == place.count),
+        })
+    };
+    found.iter().filter_map(listed).collect()
+}
+
+/// Adds what is in the host's directory `dir`, which is served as `path`.
+fn walk(dir: &Path, path: &str, found: &mut BTreeMap<String, Found>) {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        let name = if cpu_in(&name).is_some() { ANY_CPU } else { &name };
+        let path = format!("{path}/{name}");
+        let place = found
+            .entry(path.clone())
+            .or_insert_with(|| Found { kind: kind(&entry, &path), count: 0 });
+        place.count += 1;
+        if matches!(place.kind, Some(Kind::Directory)) {
+            walk(&entry.path(), &path, found);
+        }
+    }
+}
+
+/// What to serve at `path`, where the host has `entry`.
+fn kind(entry: &DirEntry, path: &str) -> Option<Kind> {
+    const LINKED_DIRECTORY: &str = "cpufreq";
+    if HIDDEN.iter().any(|pattern| matches(pattern, path)) {
+        return None;
+    }
+    let file_type = entry.file_type().ok()?;
+    // Frequencies belong to policies, which are numbered by the host's CPUs: what
+    // a CPU links to is shown in its place.
+    let is_policy = file_type.is_symlink() && entry.file_name() == LINKED_DIRECTORY;
+    if file_type.is_dir() || is_policy {
+        return Some(Kind::Directory);
+    }
+    if file_type.is_symlink() {
+        return Some(Kind::Link);
+    }
+    let row = CATALOG.iter().find(|row| matches(row.path, path))?;
+    let metadata = entry.metadata().ok().filter(is_for_everybody)?;
+    Some(Kind::File { entry: row, size: Some(metadata.len()) })
+}
+
+/// True for a file that the kernel lets everybody read.
+fn is_for_everybody(metadata: &Metadata) -> bool {
+    const READABLE: u32 = 0o444;
+    metadata.permissions().mode() & READABLE == READABLE
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::symlink;
+
     use super::*;
 
-    #[test]
-    fn only_what_the_machine_has() {
+    /// A machine with two CPUs, of which the first cannot be taken offline.
+    fn machine() -> tempfile::TempDir {
         let machine = tempfile::tempdir().unwrap();
-        let root = machine.path();
-        for path in ["proc", "sys/devices/system/node/node0", "sys/devices/system/node/node10"] {
-            fs::create_dir_all(root.join(path)).unwrap();
+        let write = |path: &str, mode: u32| {
+            let path = machine.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, "").unwrap();
+            fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
+        };
+        write("proc/meminfo", 0o444);
+        for cpu in ["sys/devices/system/cpu/cpu0", "sys/devices/system/cpu/cpu1"] {
+            write(&format!("{cpu}/topology/core_id"), 0o444);
+            write(&format!("{cpu}/topology/core_cpus_list"), 0o444);
+            write(&format!("{cpu}/thermal_throttle/core_throttle_count"), 0o444);
+            write(&format!("{cpu}/crash_notes"), 0o400);
+            symlink("../../../../bus/cpu", machine.path().join(cpu).join("subsystem")).unwrap();
         }
-        for path in [
-            "proc/meminfo",
-            "sys/devices/system/node/node10/meminfo",
-            "sys/devices/system/node/node0/meminfo",
-        ] {
-            fs::write(root.join(path), "").unwrap();
-        }
-        let found: Vec<_> = entries(root).iter().map(|entry| entry.path).collect();
+        write("sys/devices/system/cpu/cpu1/online", 0o644);
+        write("sys/devices/system/cpu/possible", 0o444);
+        machine
+    }
+
+    #[test]
+    fn only_what_the_machine_has_and_everybody_may_read() {
+        let machine = machine();
+        let shown = |listed: &Listed| {
+            let kind = match listed.kind {
+                Kind::Directory => "directory",
+                Kind::File { entry, .. } => entry.path,
+                Kind::Link => "link",
+            };
+            let uneven = if listed.is_everywhere { "" } else { ", not everywhere" };
+            format!("{}: {kind}{uneven}", listed.path)
+        };
+        let found: Vec<_> = list(machine.path()).iter().map(shown).collect();
+        let cpu = "sys/devices/system/cpu";
         let expected = [
-            "proc/meminfo",
-            "sys/devices/system/node/node0/meminfo",
-            "sys/devices/system/node/node10/meminfo",
+            "proc/meminfo: proc/meminfo".to_owned(),
+            format!("{cpu}/cpu*: directory"),
+            format!("{cpu}/cpu*/online: {cpu}/**, not everywhere"),
+            format!("{cpu}/cpu*/subsystem: link"),
+            format!("{cpu}/cpu*/topology: directory"),
+            format!("{cpu}/cpu*/topology/core_cpus_list: {cpu}/cpu*/topology/*_list"),
+            format!("{cpu}/cpu*/topology/core_id: {cpu}/**"),
+            format!("{cpu}/possible: {cpu}/**"),
         ];
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_directory_is_mounted_as_a_whole() {
+        assert_eq!(mounts(machine().path()), ["proc/meminfo", "sys/devices/system/cpu"]);
+    }
+
+    #[test]
+    fn a_cpu_has_one_name() {
+        assert_eq!(cpu_in("cpu0"), Some(0));
+        assert_eq!(cpu_in("cpu120"), Some(120));
+        for name in ["cpu", "cpu01", "cpu+1", "cpu-1", "cpu1x", "cpufreq", "cpu99999999999", "1"] {
+            assert_eq!(cpu_in(name), None, "{name}");
+        }
     }
 }

@@ -11,12 +11,14 @@
 //! answered with the host's text: nothing else is true any more.
 
 mod containers;
+mod cpus;
 mod faults;
 mod files;
 mod memory;
 mod opening;
 
-pub use files::entries;
+pub use cpus::CpuNumbers;
+pub use files::{File, Kind, Listed, cpu_in, list, mounts, path_of};
 pub use memory::Memory;
 pub use opening::{GroupIds, OPENING_WORDS, Opening};
 
@@ -30,13 +32,13 @@ use std::time::Duration;
 use cgroupfs::layout::{self, Layout};
 
 use crate::caller::{Callers, PidNamespace, TaskError, cgroup_namespace};
-use crate::catalog::Entry;
 use crate::config::Settings;
 use crate::readings::{
     Clock, ContainerFiles, HostFiles, Needs, Reader, Sample, Shared, ticks_per_second,
 };
 use crate::sampler::Sampler;
 use crate::scope;
+use crate::view;
 use containers::{Container, Containers};
 use faults::{Fault, Faults};
 
@@ -97,12 +99,14 @@ impl Server {
         self
     }
 
-    /// Decides for whom a file is opened; `thread` is the thread id that FUSE
-    /// reports, 0 when it is outside our pid namespace.
+    /// Decides for whom `file` is opened, or who looks where there is none;
+    /// `thread` is the thread id that FUSE reports, 0 when it is outside our pid
+    /// namespace.
     ///
     /// Never fails: who cannot be identified is shown the host's file.
-    pub fn open(&self, entry: &Entry, thread: u32) -> Opening {
-        self.decide(entry.needs, thread).unwrap_or_else(|fault| {
+    pub fn open(&self, file: Option<File<'_>>, thread: u32) -> Opening {
+        let needs = file.map_or(Needs::empty(), |file| file.entry.needs);
+        self.decide(needs, thread).unwrap_or_else(|fault| {
             self.faults.note(&fault);
             Opening::default()
         })
@@ -131,48 +135,83 @@ impl Server {
         })
     }
 
+    /// What numbers of CPUs mean now to whom was decided on.
+    ///
+    /// Never fails: where it cannot be told they are the host's.
+    pub fn cpu_numbers(&self, opening: &Opening) -> CpuNumbers {
+        if opening.groups.is_empty() {
+            return CpuNumbers::Hosts;
+        }
+        match self.container_sample(Needs::CPU_LIMITS, opening, None) {
+            Ok((_container, sample)) => {
+                CpuNumbers::Containers(view::cpu::visible(&sample).physical)
+            }
+            Err(fault) => {
+                self.faults.note(&fault);
+                CpuNumbers::Hosts
+            }
+        }
+    }
+
     /// Replaces `out` by the text of the file as it is now.
     ///
     /// # Errors
     ///
     /// Only when the host's own file cannot be read: its error, to hand on.
-    pub fn text(&self, entry: &Entry, opening: &Opening, out: &mut Vec<u8>) -> io::Result<()> {
+    /// `ENODEV` is that of a CPU which was taken away since the file was opened.
+    pub fn text(&self, file: File<'_>, opening: &Opening, out: &mut Vec<u8>) -> io::Result<()> {
         out.clear();
-        let host_text = self.host.text(entry.path)?;
         if !opening.groups.is_empty() {
-            match self.container_text(entry, opening, &host_text) {
+            match self.container_text(file, opening) {
                 Ok(text) => {
                     *out = text.into_bytes();
                     return Ok(());
                 }
+                Err(Fault::Host(error)) => return Err(error),
                 Err(fault) => self.faults.note(&fault),
             }
         }
-        out.extend_from_slice(host_text.as_bytes());
+        out.extend_from_slice(self.host_text(file, file.cpu)?.as_bytes());
         Ok(())
     }
 
-    fn container_text(
+    /// The host's text, of its CPU `physical` if the file is about one.
+    fn host_text(&self, file: File<'_>, physical: Option<u32>) -> io::Result<Arc<str>> {
+        match physical {
+            Some(cpu) => self.host.text_anew(&path_of(file.path, cpu)),
+            None => self.host.text(file.path),
+        }
+    }
+
+    fn container_text(&self, file: File<'_>, opening: &Opening) -> Result<String, Fault> {
+        let needs = file.cpu.map_or(Needs::empty(), |_cpu| Needs::CPU_LIMITS);
+        let needs = needs.union(file.entry.needs);
+        let (container, sample) = self.container_sample(needs, opening, Some(file))?;
+        let mut text = String::with_capacity(sample.host_text.len());
+        self.containers.with_history(&container, |history| {
+            (file.entry.render)(&sample, history, &mut text);
+        });
+        Ok(text)
+    }
+
+    /// The container that was decided on, and what the kernel says of it now.
+    fn container_sample(
         &self,
-        entry: &Entry,
+        needs: Needs,
         opening: &Opening,
-        host_text: &Arc<str>,
-    ) -> Result<String, Fault> {
+        file: Option<File<'_>>,
+    ) -> Result<(Arc<Container>, Sample), Fault> {
         let container =
             self.containers.find(&opening.groups, &*self.layout()?).ok_or(Fault::Gone)?;
-        let sample = match self.sample(entry.needs, opening, &container, host_text) {
+        let sample = match self.sample(needs, opening, &container, file) {
             // A controller that was disabled and enabled again has new files.
             Err(fault) if fault.is_gone() && container.is_there() => {
                 container.close();
-                self.sample(entry.needs, opening, &container, host_text)
+                self.sample(needs, opening, &container, file)
             }
             sampled => sampled,
         }?;
-        let mut text = String::with_capacity(host_text.len());
-        self.containers.with_history(&container, |history| {
-            (entry.render)(&sample, history, &mut text);
-        });
-        Ok(text)
+        Ok((container, sample))
     }
 
     /// What the kernel says now, as far as it is needed.
@@ -181,8 +220,12 @@ impl Server {
         needs: Needs,
         opening: &Opening,
         container: &Container,
-        host_text: &Arc<str>,
+        file: Option<File<'_>>,
     ) -> Result<Sample, Fault> {
+        let host_text = match file.filter(|file| file.cpu.is_none()) {
+            Some(file) => self.host_text(file, None).map_err(Fault::Host)?,
+            None => Arc::default(),
+        };
         let files = self.containers.files(container).ok_or(Fault::Gone)?;
         let now_ns = self.clock.now_ns().map_err(Fault::Clock)?;
         let depth = opening.init.map_or(0, |init| init.depth);
@@ -194,13 +237,16 @@ impl Server {
             let load = self.sampler.load(&container.load, &files, now_ns, readings.started_ns)?;
             readings.load = Some(load);
         }
-        Ok(Sample {
-            now_ns,
-            host_text: Arc::clone(host_text),
-            host: self.host.facts(needs)?,
-            container: readings,
-            reader: Reader { boottime_offset_ns: opening.boottime_offset_ns },
-        })
+        let host = self.host.facts(needs)?;
+        let reader = Reader { boottime_offset_ns: opening.boottime_offset_ns };
+        let mut sample = Sample { now_ns, host_text, host, container: readings, reader };
+        if let Some((file, cpu)) = file.and_then(|file| Some((file, file.cpu?))) {
+            let numbers = CpuNumbers::Containers(view::cpu::visible(&sample).physical);
+            let taken_away = || io::Error::from_raw_os_error(libc::ENODEV);
+            let physical = numbers.physical(cpu).ok_or_else(taken_away).map_err(Fault::Host)?;
+            sample.host_text = self.host_text(file, Some(physical)).map_err(Fault::Host)?;
+        }
+        Ok(sample)
     }
 
     fn started_ns(

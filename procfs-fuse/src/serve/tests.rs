@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use super::*;
-use crate::catalog::CATALOG;
+use crate::catalog::{CATALOG, matches};
 
 const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 const HOST_PID_NAMESPACE: u64 = 1;
@@ -104,19 +104,20 @@ impl Machine {
     }
 }
 
-fn entry(path: &str) -> &'static Entry {
-    CATALOG.iter().find(|entry| entry.path == path).unwrap()
+fn file(path: &str) -> File<'_> {
+    let entry = CATALOG.iter().find(|entry| matches(entry.path, path)).unwrap();
+    File { entry, path, cpu: None }
 }
 
 fn read(server: &Server, path: &str, thread: u32) -> String {
-    let opening = server.open(entry(path), thread);
+    let opening = server.open(Some(file(path)), thread);
     read_on(server, path, &opening)
 }
 
 fn read_on(server: &Server, path: &str, opening: &Opening) -> String {
     // What was in the buffer before is no part of the answer.
     let mut out = b"before".to_vec();
-    server.text(entry(path), opening, &mut out).unwrap();
+    server.text(file(path), opening, &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -223,7 +224,7 @@ fn limits_are_looked_at_when_they_are_read() {
     machine.v2_container("box");
     machine.task(500, "0::/box\n", 7, "PPid:\t400\nNSpid:\t500\t1\n");
     let server = machine.server();
-    let opening = server.open(entry("proc/meminfo"), 500);
+    let opening = server.open(Some(file("proc/meminfo")), 500);
     assert!(read_on(&server, "proc/meminfo", &opening).contains("65536 kB"));
     machine.write("sys/fs/cgroup/box/memory.max", "134217728\n");
     assert!(read_on(&server, "proc/meminfo", &opening).contains("131072 kB"));
@@ -235,7 +236,7 @@ fn a_descriptor_stays_with_its_container_when_the_opener_moves() {
     machine.v2_container("box");
     machine.task(500, "0::/box\n", 7, "PPid:\t400\nNSpid:\t500\t1\n");
     let server = machine.server();
-    let opening = server.open(entry("proc/meminfo"), 500);
+    let opening = server.open(Some(file("proc/meminfo")), 500);
     machine.write("proc/500/cgroup", "0::/\n");
     assert!(read_on(&server, "proc/meminfo", &opening).contains("65536 kB"));
     check_total(&server, 500, HOST);
@@ -246,7 +247,7 @@ fn a_successor_serves_descriptors_that_it_never_saw_opened() {
     let machine = Machine::new(V2);
     machine.v2_container("pods/box");
     machine.task(500, "0::/pods/box\n", 7, "PPid:\t400\nNSpid:\t500\t1\n");
-    let words = machine.server().open(entry("proc/meminfo"), 500).to_words();
+    let words = machine.server().open(Some(file("proc/meminfo")), 500).to_words();
     let successor = machine.server();
     let text = read_on(&successor, "proc/meminfo", &Opening::from_words(&words));
     assert!(text.contains("65536 kB"), "{text}");
@@ -258,7 +259,7 @@ fn a_descriptor_that_outlives_its_container_reads_the_host() {
     machine.v2_container("box");
     machine.task(500, "0::/box\n", 7, "PPid:\t400\nNSpid:\t500\t1\n");
     let server = machine.server();
-    let opening = server.open(entry("proc/swaps"), 500);
+    let opening = server.open(Some(file("proc/swaps")), 500);
     machine.write("proc/swaps", "Filename\n");
     // Made before the first is removed: unlike cgroups, a directory may be given
     // the number of one that is gone.
@@ -286,8 +287,8 @@ fn only_a_missing_host_file_is_an_error() {
     machine.host_task(300, "0::/\n");
     fs::remove_file(machine.path("proc/meminfo")).unwrap();
     let server = machine.server();
-    let opening = server.open(entry("proc/meminfo"), 300);
-    let error = server.text(entry("proc/meminfo"), &opening, &mut Vec::new()).unwrap_err();
+    let opening = server.open(Some(file("proc/meminfo")), 300);
+    let error = server.text(file("proc/meminfo"), &opening, &mut Vec::new()).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::NotFound);
 }
 

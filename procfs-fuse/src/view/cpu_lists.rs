@@ -18,6 +18,13 @@ pub fn renumbered_text(host_text: &str, visible: &Visible) -> Option<CpuList> {
     cpu_list::parse(host_text).ok().map(|physical| renumbered(&physical, visible))
 }
 
+/// The same for a list of single ids with spaces between them, as `cpufreq` has.
+pub fn renumbered_words(host_text: &str, visible: &Visible) -> Option<CpuList> {
+    let physical: Option<CpuList> =
+        host_text.split_ascii_whitespace().map(|word| word.parse().ok()).collect();
+    physical.map(|physical| renumbered(&physical, visible))
+}
+
 /// A mask of CPUs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mask {
@@ -64,6 +71,13 @@ mod tests {
         check("\n", "0-1", Some(""));
         check("0\n", "2", Some(""));
         check(" (null)\n", "0-1", None);
+    }
+
+    #[test]
+    fn words_are_told_in_the_containers_numbers() {
+        let visible = Visible { physical: list("2-3") };
+        assert_eq!(renumbered_words("0 1 2 3\n", &visible), Some(list("0-1")));
+        assert_eq!(renumbered_words("0-3\n", &visible), None);
     }
 
     #[test]

@@ -43,8 +43,19 @@ pub fn lines<'a>(sample: &'a Sample, memory: &Memory) -> Vec<Line<'a>> {
     sample.host_text.lines().filter_map(shown).collect()
 }
 
+/// The lines of a memory node's file. Gauges are told where the machine has one
+/// node only: then it is all there. No line of `memory.stat` tells nodes apart.
+pub fn lines_of_node<'a>(sample: &'a Sample, memory: &Memory) -> Vec<Line<'a>> {
+    if sample.host.nodes.len() == 1 {
+        return lines(sample, memory);
+    }
+    let is_gauge = |line: &&str| line.starts_with("nr_");
+    sample.host_text.lines().filter(|line| !is_gauge(line)).map(Line::AsIs).collect()
+}
+
 #[cfg(test)]
 mod tests {
+    use cgroupfs::cpu_list::CpuList;
     use cgroupfs::limit::Limit;
     use cgroupfs::memory_stat::MemoryStat;
 
@@ -68,5 +79,18 @@ mod tests {
             Line::AsIs("pgfree 5"),
         ];
         assert_eq!(lines(&sample, &memory), expected);
+    }
+    #[test]
+    fn gauges_of_one_node_of_several_are_absent() {
+        let node = |id| crate::host::node::Node { id, cpus: CpuList::default(), memory: 1 };
+        let of_nodes = |nodes: Vec<_>| {
+            let mut sample = samples::sample("nr_free_pages 9\nnuma_hit 3\n");
+            sample.host.nodes = nodes;
+            let memory = Memory { levels: vec![], stat: None };
+            lines_of_node(&sample, &memory).len()
+        };
+        assert_eq!(of_nodes(vec![node(0)]), 2);
+        assert_eq!(of_nodes(vec![node(0), node(1)]), 1);
+        assert_eq!(of_nodes(vec![]), 1);
     }
 }

@@ -1,7 +1,8 @@
 //! The files that tell a container its size, mounted over the kernel's.
 //!
 //! The daemon's tree is the contract: whatever it has below `proc/` and `sys/`
-//! is mounted on the file of the same name. Both ends are descriptors: the
+//! is mounted on the file of the same name, and a directory that has everything
+//! which the kernel's has is mounted as one. Both ends are descriptors: the
 //! daemon's file is opened before anything of the container exists, and the
 //! kernel's is found in the procfs and sysfs that we mounted ourselves, so an
 //! image or a volume cannot redirect either (CVE-2019-16884, CVE-2025-52881).
@@ -25,7 +26,15 @@ use crate::sys::mount_api::{Attributes, Depth, copy_mount};
 /// The directories of the daemon's tree, named like those they are mounted in.
 const TREES: [&str; 2] = ["proc", "sys"];
 
-/// The files of the daemon's tree, as detached mounts.
+/// Directories whose names depend on who looks: mounted as one, with nothing
+/// mounted inside, if the daemon serves all that is in them.
+const WHOLE: [&str; 2] = ["/sys/devices/system/cpu", "/sys/devices/system/node"];
+
+/// A file of each [`WHOLE`] directory that is always the host's, so that no daemon
+/// serves it but for the directory's sake.
+const SIGN_OF_WHOLE: &std::ffi::CStr = c"possible";
+
+/// The files and whole directories of the daemon's tree, as detached mounts.
 #[derive(Debug)]
 pub(crate) struct ViewFiles(Vec<ViewFile>);
 
@@ -83,7 +92,8 @@ fn directory_flags() -> OFlag {
     OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC
 }
 
-/// Adds the files in and below `directory`, which is to be seen at `path`.
+/// Adds the files in and below `directory`, which is to be seen at `path`; itself
+/// where it is to be mounted as a whole.
 fn collect(mut directory: Dir, path: &Path, files: &mut Vec<ViewFile>) -> nix::Result<()> {
     let entries = directory.iter().collect::<nix::Result<Vec<_>>>()?;
     for entry in entries {
@@ -99,7 +109,12 @@ fn collect(mut directory: Dir, path: &Path, files: &mut Vec<ViewFile>) -> nix::R
         match kind {
             Type::Directory => {
                 let inner = Dir::openat(&directory, name, directory_flags(), Mode::empty())?;
-                collect(inner, &path, files)?;
+                if is_whole(&inner, &path)? {
+                    let mount = copy_mount(inner.as_fd(), "", Depth::One)?;
+                    files.push(ViewFile { path, mount });
+                } else {
+                    collect(inner, &path, files)?;
+                }
             }
             Type::File => {
                 let mount = copy_mount(directory.as_fd(), name, Depth::One)?;
@@ -109,6 +124,17 @@ fn collect(mut directory: Dir, path: &Path, files: &mut Vec<ViewFile>) -> nix::R
         }
     }
     Ok(())
+}
+
+/// True when `directory` stands for the whole of the kernel's directory `path`.
+fn is_whole(directory: &Dir, path: &Path) -> nix::Result<bool> {
+    if !WHOLE.iter().any(|whole| path == Path::new(whole)) {
+        return Ok(false);
+    }
+    match fstatat(directory, SIGN_OF_WHOLE, AtFlags::AT_SYMLINK_NOFOLLOW) {
+        Err(Errno::ENOENT) => Ok(false),
+        status => status.map(|_there| true),
+    }
 }
 
 /// The kind of an entry that the directory itself does not tell.
