@@ -344,7 +344,7 @@ fn upgrade(args: &UpgradeArgs) -> ExitCode {
 
 fn status(args: &StatusArgs) -> ExitCode {
     let status = match mount_point::located(&args.mount_point) {
-        Ok(mount_point) => lock::status(&mount_point),
+        Ok(mount_point) => lock::last_status(&mount_point),
         Err(error) => return failed_with_hint(&error),
     };
     let status = match status {

@@ -10,6 +10,7 @@ mod crash;
 mod faults;
 mod heal;
 mod monitored;
+mod orphaned;
 mod readers;
 mod serving;
 mod silent;
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
     if let Some(mount_point) = std::env::var_os(readers::READER) {
         return readers::read(mount_point.as_ref());
     }
-    let trials = [crash::trials(), faults::trials(), heal::trials(), upgrade::trials()];
+    let trials =
+        [crash::trials(), faults::trials(), heal::trials(), orphaned::trials(), upgrade::trials()];
     support::program::main(trials.into_iter().flatten().collect())
 }

@@ -42,6 +42,13 @@ impl Serving {
         })
     }
 
+    /// Kills its keeper and nobody else.
+    pub(crate) fn kill_keeper(&mut self) -> Verdict {
+        self.keeper.kill()?;
+        self.keeper.wait()?;
+        Ok(())
+    }
+
     /// Where its tree is mounted.
     pub(crate) fn mount_point(&self) -> PathBuf {
         self.folder.path().join("fs")
@@ -82,7 +89,8 @@ impl Serving {
     /// Its status file, which is an empty object while it is being written.
     pub(crate) fn status(&self) -> serde_json::Value {
         let text = std::fs::read_to_string(self.folder.path().join(".fs.lock"));
-        text.ok().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
+        let line = text.ok().and_then(|text| serde_json::from_str(text.lines().next()?).ok());
+        line.unwrap_or_default()
     }
 
     /// What its processes have logged.

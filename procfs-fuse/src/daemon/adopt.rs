@@ -1,13 +1,11 @@
-//! A worker whose keeper is gone still serves: its session is continued.
+//! Workers whose keeper is gone still hold its session: it is continued.
 //!
-//! The worker has every descriptor that a keeper needs. They are copied out of
-//! it, it is killed, and the next worker answers what it held: readers notice a
-//! delay.
+//! A worker has every descriptor that a keeper needs. They are copied out of one,
+//! all of them are killed, and the next worker answers what they held: readers
+//! notice a delay.
 
-use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::Path;
 use std::sync::atomic::Ordering::SeqCst;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -15,68 +13,64 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tracing::{info, warn};
 
-use crate::daemon::lock;
+use crate::daemon::orphans::Orphans;
 use crate::shared::descriptors;
 use crate::shared::slots::State;
-use crate::sys::{descriptor, process, shared_memory};
+use crate::sys::{descriptor, process};
 
-/// How long the worker may take to die: longer than anything but
-/// uninterruptible sleep.
+/// How long a worker may take to die: longer than anything but uninterruptible
+/// sleep.
 const DEATH_MS: u16 = 1000;
 
-/// Continues the session of `worker`, which an earlier keeper left; false when
+/// Continues the session that an earlier keeper left to `orphans`; false when
 /// that is not possible. The caller holds the lock.
-pub fn adopt(worker: Pid) -> bool {
-    match take(worker) {
+pub fn adopt(orphans: &Orphans) -> bool {
+    match take(orphans) {
         Ok(()) => {
-            info!(worker = worker.as_raw(), "continuing the session of a worker without a keeper");
+            info!(workers = ?orphans.pids, "continuing the session of workers without a keeper");
             true
         }
         Err(error) => {
-            warn!(%error, worker = worker.as_raw(), "cannot continue a worker's session; mounting anew");
+            warn!(%error, workers = ?orphans.pids, "cannot continue a session; mounting anew");
             // Whoever holds the session would keep its readers waiting.
-            let _dead_already = kill(worker, Signal::SIGKILL);
+            for worker in &orphans.pids {
+                let _dead_already = kill(*worker, Signal::SIGKILL);
+            }
             false
         }
     }
 }
 
-/// The worker that the lock file of `mount_point` names, if it is alive and one
-/// of ours.
-pub fn orphan(mount_point: &Path) -> Option<Pid> {
-    let pid = lock::last_status(mount_point).ok()?.worker_pid;
-    let memory = format!("/proc/{pid}/fd/{}", descriptors::MEMORY);
-    let target = fs::read_link(memory).ok()?;
-    let ours = format!("/memfd:{} (deleted)", shared_memory::NAME);
-    (target == Path::new(&ours)).then(|| Pid::from_raw(pid.cast_signed()))
-}
-
-fn take(worker: Pid) -> io::Result<()> {
-    let pidfd = process::pidfd_open(worker)?;
+fn take(orphans: &Orphans) -> io::Result<()> {
+    orphans.shared.header.check().map_err(io::Error::other)?;
+    let pidfds = orphans.pids.iter().map(|pid| process::pidfd_open(*pid));
+    let pidfds = pidfds.collect::<io::Result<Vec<_>>>()?;
+    let optional = &descriptors::DEVICES[1..];
     for number in descriptors::of_workers() {
-        match process::pidfd_getfd(pidfd.as_fd(), number) {
-            Ok(copy) => descriptor::place(copy.as_fd(), number)?,
+        // The first that has it: one of them may be ending.
+        let copy = pidfds.iter().find_map(|one| process::pidfd_getfd(one.as_fd(), number).ok());
+        match copy {
+            Some(copy) => descriptor::place(copy.as_fd(), number)?,
             // On a machine with one CPU there is one device.
-            Err(error) if error.raw_os_error() == Some(libc::EBADF) => {}
-            Err(error) => return Err(error),
+            None if optional.contains(&number) => {}
+            None => return Err(io::Error::from_raw_os_error(libc::EBADF)),
         }
     }
-    let memory = descriptor::borrowed(descriptors::MEMORY)?;
-    let shared = shared_memory::map(memory)?;
-    shared.header.check().map_err(io::Error::other)?;
-    kill(worker, Signal::SIGKILL)?;
-    wait_for_end(pidfd.as_fd())?;
-    for bank in &shared.banks {
+    for (pid, pidfd) in orphans.pids.iter().zip(&pidfds) {
+        end(*pid, pidfd.as_fd())?;
+    }
+    for bank in &orphans.shared.banks {
         bank.set_state(match bank.state() {
             State::Serving | State::Lost | State::Hung => State::Lost,
             State::Free | State::Starting | State::Ready => State::Free,
         });
     }
-    shared.header.takeovers.fetch_add(1, SeqCst);
+    orphans.shared.header.takeovers.fetch_add(1, SeqCst);
     Ok(())
 }
 
-fn wait_for_end(pidfd: BorrowedFd<'_>) -> io::Result<()> {
+fn end(worker: Pid, pidfd: BorrowedFd<'_>) -> io::Result<()> {
+    kill(worker, Signal::SIGKILL)?;
     let mut waiting = [PollFd::new(pidfd, PollFlags::POLLIN)];
     match poll(&mut waiting, PollTimeout::from(DEATH_MS))? {
         0 => Err(io::Error::from(io::ErrorKind::TimedOut)),

@@ -7,17 +7,21 @@
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
+use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
 use crate::config::lock_file;
 use crate::daemon::Hint;
+use crate::daemon::orphans::Orphans;
 
 /// What a daemon says about itself; the JSON of `portholefs status --json`.
 ///
@@ -26,7 +30,7 @@ use crate::daemon::Hint;
 pub struct Status {
     /// Where it is mounted.
     pub mount_point: PathBuf,
-    /// The process that holds the mount.
+    /// The process that holds the mount; 0 when it was killed and a worker is left.
     pub keeper_pid: u32,
     /// The process that answers reads; 0 while there is none.
     pub worker_pid: u32,
@@ -48,7 +52,10 @@ pub struct Status {
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "mount point  {}", self.mount_point.display())?;
-        writeln!(f, "keeper pid   {}", self.keeper_pid)?;
+        match self.keeper_pid {
+            0 => writeln!(f, "keeper pid   none: it was killed (try: {})", self.continue_it())?,
+            pid => writeln!(f, "keeper pid   {pid}")?,
+        }
         writeln!(f, "worker pid   {} (generation {})", self.worker_pid, self.generation)?;
         writeln!(f, "version      {}", self.version)?;
         writeln!(f, "takeovers    {}", self.takeovers)?;
@@ -82,6 +89,14 @@ pub enum LockError {
     /// No daemon serves the mount point.
     #[error("no portholefs serves {}", .0.display())]
     NotServed(PathBuf),
+    /// The keeper was killed, and workers of it are left.
+    #[error("the keeper of {} was killed; {}", mount_point.display(), left(*worker))]
+    Orphaned {
+        /// Whose keeper.
+        mount_point: PathBuf,
+        /// The worker that answers; `None` when none does.
+        worker: Option<Pid>,
+    },
     /// The lock file could not be used.
     #[error("the lock file {} cannot be used", path.display())]
     Io {
@@ -101,10 +116,18 @@ impl Hint for LockError {
             Self::NotServed(mount_point) => {
                 Some(format!("portholefs serve {}", mount_point.display()))
             }
+            Self::Orphaned { mount_point, .. } => Some(continue_serving(mount_point)),
             Self::Io { .. } => None,
         }
     }
 }
+
+/// How long the lock of a keeper that is gone may still be held: by a child
+/// between fork and exec, which takes it a millisecond.
+const EXEC_LIMIT: Duration = Duration::from_secs(1);
+
+/// How often it is tried again meanwhile.
+const EXEC_POLL: Duration = Duration::from_millis(5);
 
 impl Lock {
     /// Takes the lock of `mount_point`, whose parent directory must be there.
@@ -117,14 +140,29 @@ impl Lock {
         let failed = |source| LockError::Io { path: path.clone(), source };
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o644);
-        let file = options.open(&path).map_err(failed)?;
-        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(file) => Ok(Self { file, path }),
-            Err((file, Errno::EWOULDBLOCK)) => {
-                let pid = read(&file).map_or(0, |status| status.keeper_pid);
-                Err(LockError::Served { mount_point: mount_point.to_owned(), pid })
-            }
-            Err((_file, errno)) => Err(failed(errno.into())),
+        let mut file = options.open(&path).map_err(failed)?;
+        let began = Instant::now();
+        loop {
+            file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+                Ok(file) => return Ok(Self { file, path }),
+                Err((file, Errno::EWOULDBLOCK)) => file,
+                Err((_file, errno)) => return Err(failed(errno.into())),
+            };
+            // Whoever asks whether there is a daemon shares the lock for a moment;
+            // a daemon shares it with nobody.
+            file = match Flock::lock(file, FlockArg::LockSharedNonblock) {
+                Ok(shared) => shared.unlock().map_err(|(_file, errno)| failed(errno.into()))?,
+                Err((file, Errno::EWOULDBLOCK)) => {
+                    // Unreadable: whoever holds it was killed while writing, or writes.
+                    let pid = read(&file).map_or(0, |status| status.keeper_pid);
+                    if is_there(pid) || began.elapsed() > EXEC_LIMIT {
+                        return Err(LockError::Served { mount_point: mount_point.to_owned(), pid });
+                    }
+                    thread::sleep(EXEC_POLL);
+                    file
+                }
+                Err((_file, errno)) => return Err(failed(errno.into())),
+            };
         }
     }
 
@@ -143,6 +181,10 @@ impl Lock {
 }
 
 impl Status {
+    fn continue_it(&self) -> String {
+        continue_serving(&self.mount_point)
+    }
+
     /// What a daemon says before it has a worker.
     pub fn starting(mount_point: &Path) -> Self {
         Self {
@@ -165,41 +207,85 @@ impl AsFd for Lock {
     }
 }
 
+/// The command that starts a keeper for workers that have lost theirs.
+fn continue_serving(mount_point: &Path) -> String {
+    format!("portholefs serve --daemon {}, which continues it", mount_point.display())
+}
+
+fn is_there(pid: u32) -> bool {
+    Path::new("/proc").join(pid.to_string()).exists()
+}
+
+fn left(worker: Option<Pid>) -> String {
+    match worker {
+        Some(pid) => format!("its worker with pid {pid} still answers, and nothing replaces it"),
+        None => "reads wait for the next one".to_owned(),
+    }
+}
+
 /// What the daemon at `mount_point` says about itself.
 ///
 /// # Errors
 ///
-/// [`LockError::NotServed`] when no daemon holds the lock.
+/// * [`LockError::NotServed`]: there is none.
+/// * [`LockError::Orphaned`]: there are workers, and no keeper.
 pub fn status(mount_point: &Path) -> Result<Status, LockError> {
     let path = lock_file(mount_point);
-    let not_served = || LockError::NotServed(mount_point.to_owned());
-    let file = File::open(&path).map_err(|source| match source.kind() {
-        io::ErrorKind::NotFound => not_served(),
+    let mut file = File::open(&path).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => LockError::NotServed(mount_point.to_owned()),
         _other => LockError::Io { path: path.clone(), source },
     })?;
-    match Flock::lock(file, FlockArg::LockSharedNonblock) {
-        Ok(_nobody_holds_it) => Err(not_served()),
-        Err((file, Errno::EWOULDBLOCK)) => {
-            read(&file).map_err(|source| LockError::Io { path, source })
+    let failed = |source| LockError::Io { path: path.clone(), source };
+    let began = Instant::now();
+    loop {
+        file = match Flock::lock(file, FlockArg::LockSharedNonblock) {
+            Ok(_nobody_holds_it) => return Err(without_keeper(mount_point)),
+            Err((file, Errno::EWOULDBLOCK)) => file,
+            Err((_file, errno)) => return Err(failed(errno.into())),
+        };
+        let said = read(&file);
+        let is_there = said.as_ref().is_ok_and(|status| is_there(status.keeper_pid));
+        if is_there || began.elapsed() > EXEC_LIMIT {
+            return said.map_err(failed);
         }
-        Err((_file, errno)) => Err(LockError::Io { path, source: errno.into() }),
+        thread::sleep(EXEC_POLL);
     }
 }
 
-/// What the last daemon at `mount_point` said about itself, dead or alive.
+/// What there is at a mount point whose lock nobody holds.
+fn without_keeper(mount_point: &Path) -> LockError {
+    let mount_point = mount_point.to_owned();
+    match Orphans::of(&mount_point) {
+        Some(orphans) => LockError::Orphaned { mount_point, worker: orphans.worker() },
+        None => LockError::NotServed(mount_point),
+    }
+}
+
+/// The same for whoever wants to know and not to do anything: where only workers
+/// are left it is what is known of them.
 ///
 /// # Errors
 ///
-/// [`LockError::Io`] when there was none.
+/// [`LockError::NotServed`] when there is neither a daemon nor a worker.
 pub fn last_status(mount_point: &Path) -> Result<Status, LockError> {
-    let path = lock_file(mount_point);
-    File::open(&path).and_then(|file| read(&file)).map_err(|source| LockError::Io { path, source })
+    match status(mount_point) {
+        Err(LockError::Orphaned { worker, .. }) => {
+            let path = lock_file(mount_point);
+            let said = File::open(&path).and_then(|file| read(&file));
+            let said = said.map_err(|source| LockError::Io { path, source })?;
+            let worker_pid = worker.map_or(0, |pid| pid.as_raw().cast_unsigned());
+            Ok(Status { keeper_pid: 0, worker_pid, ..said })
+        }
+        told => told,
+    }
 }
 
 fn read(mut file: &File) -> io::Result<Status> {
     let mut text = String::new();
+    file.rewind()?;
     file.read_to_string(&mut text)?;
-    Ok(serde_json::from_str(text.trim_end())?)
+    // What follows the first line is the end of a longer text that was there before.
+    Ok(serde_json::from_str(text.lines().next().unwrap_or_default())?)
 }
 
 #[cfg(test)]
@@ -208,7 +294,7 @@ mod tests {
     use crate::daemon::one_line;
 
     fn example(mount_point: &Path) -> Status {
-        Status { keeper_pid: 4242, worker_pid: 4243, ..Status::starting(mount_point) }
+        Status { keeper_pid: 1, worker_pid: 4243, ..Status::starting(mount_point) }
     }
 
     #[test]
@@ -221,9 +307,44 @@ mod tests {
         assert_eq!(
             one_line(&Lock::take(&mount_point).unwrap_err()),
             format!(
-                "{shown} is already served by portholefs with pid 4242 (try: portholefs status {shown})"
+                "{shown} is already served by portholefs with pid 1 (try: portholefs status {shown})"
             )
         );
+    }
+
+    #[test]
+    fn whoever_asks_does_not_keep_a_daemon_from_starting() {
+        let directory = tempfile::tempdir().unwrap();
+        let mount_point = directory.path().join("fs");
+        drop(Lock::take(&mount_point).unwrap());
+        std::thread::scope(|scope| {
+            let asking = scope.spawn(|| {
+                for _question in 0..2000 {
+                    let _served_or_not = status(&mount_point);
+                }
+            });
+            while !asking.is_finished() {
+                drop(Lock::take(&mount_point).unwrap());
+            }
+        });
+    }
+
+    #[test]
+    fn a_keeper_that_is_gone_is_said_with_the_way_out() {
+        let gone = |worker| LockError::Orphaned { mount_point: "/x/fs".into(), worker };
+        assert_eq!(
+            one_line(&gone(Some(Pid::from_raw(7)))),
+            "the keeper of /x/fs was killed; its worker with pid 7 still answers, and nothing \
+             replaces it (try: portholefs serve --daemon /x/fs, which continues it)"
+        );
+        assert_eq!(
+            one_line(&gone(None)),
+            "the keeper of /x/fs was killed; reads wait for the next one \
+             (try: portholefs serve --daemon /x/fs, which continues it)"
+        );
+        let status = Status { keeper_pid: 0, ..example(Path::new("/x/fs")) };
+        let line = "keeper pid   none: it was killed (try: portholefs serve --daemon /x/fs, which continues it)";
+        assert_eq!(status.to_string().lines().nth(1), Some(line));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //!
 //! [`mod@serve`] is the story; [`preflight`] checks the machine, [`lock`] sees to it
 //! that a mount point has one daemon, [`mount_point`] makes the place ready,
-//! [`adopt`] continues what a killed keeper left, [`background`] is `--daemon`.
+//! [`orphans`] finds what a killed keeper left and [`adopt`] continues it, [`background`] is `--daemon`.
 //! [`health`] and [`upgrade`] come from outside.
 
 pub mod adopt;
@@ -12,6 +12,7 @@ pub mod command_lines;
 pub mod health;
 pub mod lock;
 pub mod mount_point;
+pub mod orphans;
 pub mod preflight;
 mod serve;
 pub mod service_manager;

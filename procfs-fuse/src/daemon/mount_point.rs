@@ -127,6 +127,18 @@ pub fn clear(path: &Path) -> Result<(), MountPointError> {
     Ok(())
 }
 
+/// The number of the file system of ours that is mounted at `path`, as the shared
+/// memory notes it; `None` when there is none.
+///
+/// # Errors
+///
+/// [`MountPointError::Io`] when the mounts cannot be read.
+pub fn device(path: &Path) -> Result<Option<u64>, MountPointError> {
+    let table = mounts()?;
+    let mount = table.mounted_at(path).filter(|mount| is_ours(&mount.fs_type));
+    Ok(mount.map(|mount| u64::from(mount.device.major) << 32 | u64::from(mount.device.minor)))
+}
+
 /// Asks the daemon behind a mount of ours for something that the kernel does not
 /// remember, unlike the attributes of the mount's root.
 fn must_be_dead(path: &Path) -> Result<(), MountPointError> {
@@ -173,9 +185,13 @@ fn detach(path: &Path) -> Result<(), MountPointError> {
 }
 
 fn fs_type_at(path: &Path) -> Result<Option<String>, MountPointError> {
+    Ok(mounts()?.mounted_at(path).map(|mount| mount.fs_type.clone()))
+}
+
+fn mounts() -> Result<MountTable, MountPointError> {
     const MOUNTINFO: &str = "/proc/self/mountinfo";
     let mountinfo = fs::read_to_string(MOUNTINFO).map_err(failed("read", Path::new(MOUNTINFO)))?;
-    Ok(MountTable::parse(&mountinfo).mounted_at(path).map(|mount| mount.fs_type.clone()))
+    Ok(MountTable::parse(&mountinfo))
 }
 
 fn is_ours(fs_type: &str) -> bool {

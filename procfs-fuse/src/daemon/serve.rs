@@ -18,6 +18,7 @@ use crate::daemon::background::Announcement;
 use crate::daemon::command_lines::Words;
 use crate::daemon::lock::{Lock, LockError, Status};
 use crate::daemon::mount_point::MountPointError;
+use crate::daemon::orphans::Orphans;
 use crate::daemon::preflight::PreflightError;
 use crate::daemon::{Hint, adopt, mount_point, preflight, service_manager};
 use crate::fuse::session::Session;
@@ -94,7 +95,6 @@ pub fn serve(options: ServeOptions) -> Result<Infallible, ServeError> {
     let lock = Lock::take(&words.mount_point)?;
     // From here on a signal to stop waits for the keeper, which leaves nothing behind.
     keeper::signals().thread_block().map_err(|errno| system("block signals")(errno.into()))?;
-    let orphan = adopt::orphan(&words.mount_point);
     // At once: whoever is refused from now on is told our pid.
     lock.publish(&Status::starting(&words.mount_point))?;
     if !preflight::sees_all_processes() {
@@ -102,7 +102,7 @@ pub fn serve(options: ServeOptions) -> Result<Infallible, ServeError> {
             "not in the host's pid namespace: readers that it cannot see get the host's files (in Kubernetes: hostPID: true)"
         );
     }
-    if !orphan.is_some_and(adopt::adopt) {
+    if !Orphans::of(&words.mount_point).is_some_and(|orphans| adopt::adopt(&orphans)) {
         begin(&words.mount_point)?;
     }
     let failed = become_keeper(&lock, &words, announcement, log_file.as_deref());
@@ -118,17 +118,19 @@ fn begin(path: &Path) -> Result<(), ServeError> {
     }
     let session = Session::mount(path)
         .map_err(|source| ServeError::Mount { path: path.to_owned(), source })?;
-    leave_for_keeper(&session).map_err(|source| {
+    let device = mount_point::device(path)?.unwrap_or(0);
+    leave_for_keeper(&session, device).map_err(|source| {
         // The reason to stop is the one worth telling.
         let _also_failed = mount_point::clear(path);
         system("prepare the keeper")(source)
     })
 }
 
-fn leave_for_keeper(session: &Session) -> io::Result<()> {
+fn leave_for_keeper(session: &Session, device: u64) -> io::Result<()> {
     let memory = shared_memory::create()?;
     let shared = shared_memory::map(memory.as_fd())?;
     let devices = devices(session)?;
+    shared.header.device.store(device, SeqCst);
     note(shared, session, devices.len());
     descriptor::place(memory.as_fd(), descriptors::MEMORY)?;
     descriptor::place(timer::create()?.as_fd(), descriptors::WATCH)?;

@@ -8,7 +8,7 @@ const MAGIC: u64 = u64::from_be_bytes(*b"porthole");
 
 /// Counts incompatible changes of [`Shared`](crate::shared::Shared). Workers of
 /// versions with different layouts cannot follow each other.
-pub const LAYOUT: u64 = 1;
+pub const LAYOUT: u64 = 2;
 
 /// How often the keeper looks for hung workers while requests are in flight.
 pub const WATCH_INTERVAL: Duration = Duration::from_millis(250);
@@ -43,6 +43,9 @@ pub struct Header {
     pub quarantined_answers: AtomicU64,
     /// Files opened without a record, because the table or a share of it was full.
     pub unrecorded_opens: AtomicU64,
+    /// Which file system the mount is (`st_dev`): major number in the upper half,
+    /// minor in the lower.
+    pub device: AtomicU64,
 }
 
 /// The memory has another layout than this program.
@@ -58,6 +61,12 @@ impl Header {
     pub fn format(&self) {
         self.layout.store(LAYOUT, SeqCst);
         self.magic.store(MAGIC, SeqCst);
+    }
+
+    /// True when this is the memory of the mount with this device number, and of
+    /// a layout that this version knows.
+    pub fn is_of(&self, device: u64) -> bool {
+        self.check().is_ok() && self.device.load(SeqCst) == device
     }
 
     /// Checks that this version knows the layout.

@@ -20,19 +20,35 @@ const FUSE: FsType = FsType(0x6573_5546);
 /// A file that every version of the daemon serves.
 const SERVED: &str = "proc/meminfo";
 
-/// Makes sure that a daemon answers at `mount_point`; starts one if not.
+/// Makes sure that a daemon answers at `mount_point`; starts one if not. One whose
+/// keeper was killed answers for now: the one that is started continues it.
 pub(super) fn ensure(mount_point: &Path, state_dir: &Path) -> Result<(), Failure> {
-    if answers(mount_point) {
+    if answers(mount_point) && has_keeper(mount_point) {
         return Ok(());
     }
     // One of several commands at once starts it; the others then find it.
     let path = state_dir.join("daemon");
     let file = File::create(&path).map_err(StateError::io(&path))?;
     file.lock().map_err(StateError::io(&path))?;
-    if answers(mount_point) {
-        return Ok(());
+    match (answers(mount_point), has_keeper(mount_point)) {
+        (true, true) => Ok(()),
+        (true, false) => {
+            // A container that is not started helps nobody: the files are answered.
+            start(mount_point, "portholefs has lost its keeper")
+                .unwrap_or_else(|error| tell(&error.line));
+            Ok(())
+        }
+        (false, _) => start(mount_point, "no portholefs"),
     }
-    start(mount_point)
+}
+
+/// False when the keeper of the daemon mounted there was killed: beside the mount
+/// point is a file that keepers have locked. A daemon whose file cannot be seen
+/// from here, for example one in a container, is believed to have one.
+fn has_keeper(mount_point: &Path) -> bool {
+    let name = mount_point.file_name().unwrap_or_default().to_string_lossy();
+    let lock = File::open(mount_point.with_file_name(format!(".{name}.lock")));
+    lock.map_or(true, |lock| lock.try_lock_shared().is_err())
 }
 
 /// True when a live daemon is mounted there. A mount whose daemon has died
@@ -42,7 +58,7 @@ fn answers(mount_point: &Path) -> bool {
         && fs::metadata(mount_point.join(SERVED)).is_ok()
 }
 
-fn start(mount_point: &Path) -> Result<(), Failure> {
+fn start(mount_point: &Path, reason: &str) -> Result<(), Failure> {
     let program = program()?;
     let mut command = Command::new(&program);
     command.arg("serve").arg("--daemon").arg(mount_point).stdin(Stdio::null());
@@ -51,13 +67,13 @@ fn start(mount_point: &Path) -> Result<(), Failure> {
     let output = command.stdout(Stdio::null()).stderr(Stdio::piped()).output();
     let output = output.map_err(StateError::io(&program))?;
     if output.status.success() && answers(mount_point) {
-        tell(&format!("no portholefs at {}: started one", mount_point.display()));
+        tell(&format!("{reason} at {}: started one", mount_point.display()));
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr);
     let said = said.lines().last().unwrap_or("it says nothing");
     Err(Failure::of(
-        &format!("no portholefs at {}, and it could not be started: {said}", mount_point.display()),
+        &format!("{reason} at {}, and it could not be started: {said}", mount_point.display()),
         "use --no-view to go without",
     ))
 }
