@@ -10,6 +10,7 @@ use nix::sys::statfs::{FsType, statfs};
 
 use crate::container::StateError;
 use crate::message::{Failure, tell};
+use crate::process::own_program;
 
 /// The daemon's program.
 const PROGRAM: &str = "portholefs";
@@ -80,7 +81,7 @@ fn start(mount_point: &Path, reason: &str) -> Result<(), Failure> {
 
 /// The daemon beside our own executable, else in `PATH`.
 fn program() -> Result<PathBuf, Failure> {
-    let beside = env::current_exe()?.with_file_name(PROGRAM);
+    let beside = own_program::path()?.with_file_name(PROGRAM);
     let path = env::var_os("PATH").unwrap_or_default();
     let in_path = env::split_paths(&path).map(|folder| folder.join(PROGRAM));
     std::iter::once(beside).chain(in_path).find(|path| path.is_file()).ok_or_else(|| {

@@ -14,7 +14,7 @@ use crate::console::{Forwarded, Ours, Relay, attached, own_size};
 use crate::container::watch::exit_code;
 use crate::container::{State, StateError, Store};
 use crate::message::{Failure, tell};
-use crate::process::{Launched, Note, Stdio, Target, enter};
+use crate::process::{Launched, Note, Stdio, Target, enter, own_program};
 use crate::sys::signal;
 
 /// Runs a command beside the one of a running container.
@@ -22,6 +22,7 @@ use crate::sys::signal;
 /// The command ends when this process is killed; there is no monitor for it.
 pub(super) fn exec(options: &ExecOptions, store: &Store) -> Answer {
     preflight::root_user()?;
+    own_program::make_read_only()?;
     let (terminal, interactive) = (options.process.tty, options.process.interactive);
     preflight::terminal(terminal, interactive)?;
     let state = store.find(&options.container)?;

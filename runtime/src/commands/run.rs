@@ -13,12 +13,13 @@ use crate::container::report::{Channel, Report};
 use crate::container::state::{State, Status, VERSION};
 use crate::message::{Failure, answer, tell};
 use crate::plan::View;
-use crate::process::Stdio;
+use crate::process::{Stdio, own_program};
 
 /// Runs a command in a new container.
 pub(super) fn run(options: &RunOptions, state_dir: &Path) -> Answer {
     let request = request(options, &surroundings::read()?)?;
     preflight::check(&request)?;
+    own_program::make_read_only()?;
     let store = Store::open(state_dir)?;
     clear_up(&store)?;
     if let View::Mounted(mount_point) = &request.plan.view {

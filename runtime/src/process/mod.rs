@@ -20,6 +20,7 @@ mod init;
 mod later;
 mod launch;
 mod next_child;
+pub(crate) mod own_program;
 mod rights;
 mod stdio;
 mod talk;

@@ -12,9 +12,9 @@ use nix::unistd::symlinkat;
 
 use super::inside::Inside;
 use super::kernel_files::{HARMLESS, KernelFiles};
-use super::mounting::{Filesystem, attach, restrict};
+use super::mounting::{Filesystem, attach};
 use crate::report::{Fault, Object};
-use crate::sys::mount_api::{Attributes, Depth};
+use crate::sys::mount_api::{Attributes, Depth, add_attributes};
 
 const TOP: &str = "/sys/fs/cgroup";
 
@@ -70,7 +70,7 @@ impl Layout {
         for (name, target) in &self.links {
             symlinkat(target, &top, name).of(name.display())?;
         }
-        restrict(std::os::fd::AsFd::as_fd(&top), attributes, Depth::One).of(TOP)
+        add_attributes(std::os::fd::AsFd::as_fd(&top), attributes, Depth::One).of(TOP)
     }
 }
 

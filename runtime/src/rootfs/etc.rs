@@ -13,10 +13,10 @@ use nix::fcntl::AT_FDCWD;
 use nix::unistd::symlinkat;
 
 use super::inside::Inside;
-use super::mounting::{attach, restrict};
+use super::mounting::attach;
 use crate::plan::{Network, Plan};
 use crate::report::{Fault, Object};
-use crate::sys::mount_api::{Attributes, Depth, copy_mount};
+use crate::sys::mount_api::{Attributes, Depth, add_attributes, copy_mount};
 
 /// Directories of the host's `/etc` that are mounted, read-only, where they are.
 const DIRECTORIES: [&str; 6] = [
@@ -95,7 +95,7 @@ impl HostEtc {
             let place = etc.join(name);
             let target = root.directory(&place)?;
             attach(mount, &target, &place.to_string_lossy())?;
-            restrict(mount.as_fd(), Attributes::READ_ONLY, Depth::One).of(place.display())?;
+            add_attributes(mount.as_fd(), Attributes::READ_ONLY, Depth::One).of(place.display())?;
         }
         root.write(&etc.join("passwd"), PASSWD.as_bytes())?;
         root.write(&etc.join("group"), GROUP.as_bytes())?;

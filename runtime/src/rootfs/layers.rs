@@ -7,10 +7,10 @@ use nix::fcntl::AtFlags;
 use nix::sys::stat::{FchmodatFlags, Mode, fchmodat, fstat};
 use nix::unistd::{Gid, Uid, fchownat};
 
-use super::mounting::{Filesystem, attach, restrict};
+use super::mounting::{Filesystem, attach};
 use super::stage::Stage;
 use crate::report::{Fault, Note, Object};
-use crate::sys::mount_api::{Attributes, Depth};
+use crate::sys::mount_api::{Attributes, Depth, add_attributes};
 
 /// Makes `lower`, a detached mount, writable without being written to, and
 /// attaches the result on `target`. `name` is one path component, used once.
@@ -32,7 +32,7 @@ pub(crate) fn attach_writable(
         }
         Err(fault) => {
             attach(&lower, target, name)?;
-            restrict(lower.as_fd(), Attributes::READ_ONLY, Depth::One).of(name)?;
+            add_attributes(lower.as_fd(), Attributes::READ_ONLY, Depth::One).of(name)?;
             let note = format!("{name} is read-only in the container: {}", fault.reason());
             Ok((lower, Some(Note::Fallback(note))))
         }

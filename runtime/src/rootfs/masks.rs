@@ -16,10 +16,10 @@ use nix::sys::stat::Mode;
 use super::devices::Devices;
 use super::inside::is_directory;
 use super::kernel_files::KernelFiles;
-use super::mounting::{Filesystem, attach, restrict};
+use super::mounting::{Filesystem, attach};
 use crate::plan::Security;
 use crate::report::{Fault, Object};
-use crate::sys::mount_api::{Attributes, Depth, copy_mount};
+use crate::sys::mount_api::{Attributes, Depth, add_attributes, copy_mount};
 
 /// Masks what `security` masks and protects what it protects.
 pub(crate) fn mount(
@@ -41,7 +41,8 @@ pub(crate) fn mount(
         if let Some(place) = if_there(kernel, path)? {
             let copy = copy_mount(place.as_fd(), "", Depth::Recursive).of(path.display())?;
             attach(&copy, &place, &path.to_string_lossy())?;
-            restrict(copy.as_fd(), Attributes::READ_ONLY, Depth::Recursive).of(path.display())?;
+            add_attributes(copy.as_fd(), Attributes::READ_ONLY, Depth::Recursive)
+                .of(path.display())?;
         }
     }
     Ok(())

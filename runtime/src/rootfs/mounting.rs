@@ -1,14 +1,13 @@
 //! Making mounts, with errors that say what the file system complains about.
 
 use std::ffi::CString;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
-use nix::sys::statvfs::fstatvfs;
 
 use crate::report::{Fault, Object};
-use crate::sys::mount_api::{self, Attributes, Depth, FilesystemContext};
+use crate::sys::mount_api::{self, Attributes, FilesystemContext};
 
 /// A file system to be made: its type and options.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,44 +64,6 @@ impl<'a> Filesystem<'a> {
 
 fn c_string(text: &str) -> Result<CString, Fault> {
     CString::new(text).map_err(|error| Fault::new(text, error))
-}
-
-/// Adds `attributes` to a mount that is attached.
-///
-/// Kernels before 5.12 can do it only to one mount at a time, by a path; until
-/// the new root is entered, the host's `/proc` has one for every descriptor.
-pub(crate) fn restrict(
-    attached: BorrowedFd<'_>,
-    attributes: Attributes,
-    depth: Depth,
-) -> nix::Result<()> {
-    match mount_api::add_attributes(attached, attributes, depth) {
-        Err(Errno::ENOSYS) => remount(attached, attributes),
-        done => done,
-    }
-}
-
-fn remount(attached: BorrowedFd<'_>, attributes: Attributes) -> nix::Result<()> {
-    use std::os::fd::AsRawFd;
-
-    let path = format!("/proc/self/fd/{}", attached.as_raw_fd());
-    // What is not said again would be taken away.
-    // ST_RDONLY, ST_NOSUID, ST_NODEV and ST_NOEXEC have the same bits.
-    let kept = Attributes::from_bits_truncate(fstatvfs(attached)?.flags().bits());
-    let flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | old_flags(attributes | kept);
-    mount(None::<&str>, path.as_str(), None::<&str>, flags, None::<&str>)
-}
-
-/// The same attributes as mount(2) says them.
-fn old_flags(attributes: Attributes) -> MsFlags {
-    let pairs = [
-        (Attributes::READ_ONLY, MsFlags::MS_RDONLY),
-        (Attributes::NO_SUID, MsFlags::MS_NOSUID),
-        (Attributes::NO_DEV, MsFlags::MS_NODEV),
-        (Attributes::NO_EXEC, MsFlags::MS_NOEXEC),
-    ];
-    let wanted = pairs.into_iter().filter(|(attribute, _)| attributes.contains(*attribute));
-    wanted.map(|(_, flag)| flag).collect()
 }
 
 /// Makes this process's mounts its own: nothing that is mounted from here on is

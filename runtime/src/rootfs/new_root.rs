@@ -8,12 +8,12 @@ use nix::sys::stat::{FchmodatFlags, Mode, fchmodat};
 use super::etc::{link, write_names};
 use super::inside::Inside;
 use super::layers::attach_writable;
-use super::mounting::{attach, restrict};
+use super::mounting::attach;
 use super::sources::{HostSystem, RootParts};
 use super::stage::Stage;
 use crate::plan::Plan;
 use crate::report::{Fault, Note, Object};
-use crate::sys::mount_api::{Attributes, Depth, copy_mount};
+use crate::sys::mount_api::{Attributes, Depth, add_attributes, copy_mount};
 
 /// Directories of a fresh system that are not everybody's to read and nobody's
 /// but root's to write, with their modes.
@@ -108,7 +108,8 @@ impl NewRoot {
     /// volumes and `/dev` among it, stays as it is.
     pub(crate) fn make_read_only(&self) -> Result<(), Fault> {
         for layer in &self.layers {
-            restrict(layer.as_fd(), Attributes::READ_ONLY, Depth::One).of("/ as read-only")?;
+            add_attributes(layer.as_fd(), Attributes::READ_ONLY, Depth::One)
+                .of("/ as read-only")?;
         }
         Ok(())
     }

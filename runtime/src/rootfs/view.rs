@@ -19,9 +19,9 @@ use nix::fcntl::{AtFlags, OFlag};
 use nix::sys::stat::{Mode, fstatat};
 
 use super::kernel_files::KernelFiles;
-use super::mounting::{attach, restrict};
+use super::mounting::attach;
 use crate::report::{Fault, Note, Object};
-use crate::sys::mount_api::{Attributes, Depth, copy_mount};
+use crate::sys::mount_api::{Attributes, Depth, add_attributes, copy_mount};
 
 /// The directories of the daemon's tree, named like those they are mounted in.
 const TREES: [&str; 2] = ["proc", "sys"];
@@ -85,7 +85,7 @@ fn cover(mount: &OwnedFd, place: BorrowedFd<'_>, path: &Path) -> Result<(), Faul
     attach(mount, place, &path.to_string_lossy())?;
     let attributes =
         Attributes::READ_ONLY | Attributes::NO_SUID | Attributes::NO_DEV | Attributes::NO_EXEC;
-    restrict(mount.as_fd(), attributes, Depth::One).of(path.display())
+    add_attributes(mount.as_fd(), attributes, Depth::One).of(path.display())
 }
 
 fn directory_flags() -> OFlag {

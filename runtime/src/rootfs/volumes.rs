@@ -8,10 +8,10 @@ use nix::sys::statfs::{
 };
 
 use super::inside::{Inside, is_directory};
-use super::mounting::{attach, restrict};
+use super::mounting::attach;
 use crate::plan::Volume;
 use crate::report::{Fault, Object};
-use crate::sys::mount_api::{Attributes, Depth};
+use crate::sys::mount_api::{Attributes, Depth, add_attributes};
 
 /// File systems whose files programs trust to be the kernel's.
 const KERNEL_FILESYSTEMS: [FsType; 4] =
@@ -39,7 +39,7 @@ pub(crate) fn mount(root: &Inside, volume: &Volume, source: &OwnedFd) -> Result<
     }
     attach(source, &target, &place.to_string())?;
     if volume.read_only {
-        restrict(source.as_fd(), Attributes::READ_ONLY, Depth::Recursive).of(place)?;
+        add_attributes(source.as_fd(), Attributes::READ_ONLY, Depth::Recursive).of(place)?;
     }
     Ok(())
 }

@@ -2,16 +2,20 @@
 
 use std::fs::File;
 use std::io::Write as _;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::Stdio;
 
 use anyhow::Result;
 use libtest_mimic::Trial;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::unistd::pipe2;
 use support::needs::online_cpus;
 use support::{Ran, Verdict, trial};
 
-use crate::engine::{Engine, ROOT, program};
+use crate::engine::{Engine, ROOT, program, until};
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
@@ -21,6 +25,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("only_root_can_start_containers", ROOT, only_root_can_start_containers),
         trial("a_full_disk_leaves_nothing", ROOT, a_full_disk_leaves_nothing),
         trial("an_answer_that_cannot_be_written", ROOT, an_answer_that_cannot_be_written),
+        trial("cve_2019_5736_our_program_stays_as_it_is", ROOT, cve_2019_5736_our_program_stays),
     ]
 }
 
@@ -185,4 +190,46 @@ fn an_answer_that_cannot_be_written() -> Verdict {
     }
     engine.ask(&["rm", "-f", "web"])?.succeeded()?;
     engine.is_empty(&[&id])
+}
+
+/// A program of the image that is our own, by way of `/proc/self/exe`: what it
+/// was executed from is the host's, and must not be written to from inside.
+fn cve_2019_5736_our_program_stays() -> Verdict {
+    const OVERWRITE: &str = "for process in /proc/[0-9]*; do
+        case $(readlink $process/exe) in
+            */sleep | */dash | '') ;;
+            *) echo found; : > $process/exe ;;
+        esac
+    done";
+    let engine = Engine::new()?;
+    // Closed: a file that is open for writing cannot be executed.
+    let script = tempfile::NamedTempFile::new()?.into_temp_path();
+    std::fs::write(&script, "#!/proc/self/exe\n")?;
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755))?;
+    let volume = format!("{}:/ours:ro", script.display());
+    let id = engine.start(&["-v", &volume], &["sleep", "600"])?;
+
+    // What it has to say does not fit into a full pipe: so it stays.
+    let (blocked, full) = full_pipe()?;
+    let mut command = engine.command(&["exec", &id, "/ours"]);
+    let mut ours = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(full).spawn()?;
+    let overwritten = until("our program runs inside", || {
+        let ran = engine.ask(&["exec", &id, "sh", "-c", OVERWRITE]).ok()?;
+        ran.stdout.contains("found").then_some(ran)
+    })?;
+    overwritten
+        .holds("it cannot be written to", overwritten.stderr.contains("Read-only file system"))?;
+    drop(blocked);
+    ours.wait()?;
+    engine.ask(&["rm", "-f", &id])?.succeeded()?;
+    engine.is_empty(&[&id])
+}
+
+/// Both ends of a pipe that takes no more.
+fn full_pipe() -> Result<(OwnedFd, OwnedFd)> {
+    let (read, write) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
+    let mut writer = File::from(write);
+    while writer.write(&[0; 4096]).is_ok() {}
+    fcntl(&writer, FcntlArg::F_SETFL(OFlag::empty()))?;
+    Ok((read, writer.into()))
 }
