@@ -17,10 +17,26 @@ const PSUTIL: &[Need] = &[
     Need::File("/usr/bin/python3", "python3"),
     Need::File("/usr/lib/python3/dist-packages/psutil/__init__.py", "python3-psutil"),
 ];
+const LSCPU: &[Need] = &[Need::Container, Need::Program("lscpu", "util-linux")];
+const LSMEM: &[Need] = &[Need::Container, Need::Program("lsmem", "util-linux")];
+const HWLOC: &[Need] = &[Need::Container, Need::Program("hwloc-ls", "hwloc-nox")];
+const NUMACTL: &[Need] = &[Need::Container, Need::Program("numactl", "numactl")];
+const CPUSETS: &[Need] = &[
+    Need::Container,
+    Need::Controller("cpuset"),
+    Need::Cpus(4),
+    Need::Program("lscpu", "util-linux"),
+    Need::Program("hwloc-ls", "hwloc-nox"),
+];
 const FOUR_CPUS: &[Need] = &[Need::Container, Need::Controller("cpuset"), Need::Cpus(4)];
 
 /// Every `--cpus` of the tests, with the CPUs that a container then has.
 const QUOTAS: &[(&str, usize)] = &[("0.5", 1), ("1", 1), ("1.5", 2), ("2", 2)];
+
+/// Whole numbers of CPUs that this machine can give to a container.
+fn counts() -> impl Iterator<Item = usize> {
+    1..=online_cpus().min(3)
+}
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
@@ -30,7 +46,15 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("memory_swap_is_memory_and_swap", PROCPS, memory_swap_is_memory_and_swap),
         trial("busybox_top_shows_the_limit", BUSYBOX, busybox_top_shows_the_limit),
         trial("htop_shows_the_limit", HTOP, htop_shows_the_limit),
+        trial("htop_has_a_meter_for_each_cpu", HTOP, htop_has_a_meter_for_each_cpu),
+        trial("top_has_a_line_for_each_cpu", PROCPS, top_has_a_line_for_each_cpu),
         trial("mpstat_has_a_row_for_each_cpu", MPSTAT, mpstat_has_a_row_for_each_cpu),
+        trial("getconf_counts_cpus", &[Need::Container], getconf_counts_cpus),
+        trial("lscpu_is_consistent", LSCPU, lscpu_is_consistent),
+        trial("hwloc_is_consistent", HWLOC, hwloc_is_consistent),
+        trial("numactl_shows_the_containers_cpus", NUMACTL, numactl_shows_the_containers_cpus),
+        trial("lsmem_runs_clean", LSMEM, lsmem_runs_clean),
+        trial("cpusets_are_consistent", CPUSETS, cpusets_are_consistent),
         trial("python_and_psutil_count_cpus", PSUTIL, python_and_psutil_count_cpus),
         trial("psutil_sees_the_limit", PSUTIL, psutil_sees_the_limit),
         trial("cpuset_of_a_container", FOUR_CPUS, cpuset_of_a_container),
@@ -106,6 +130,133 @@ fn htop_shows_the_limit() -> Verdict {
     Ok(())
 }
 
+fn htop_has_a_meter_for_each_cpu() -> Verdict {
+    for count in counts() {
+        let cpus = count.to_string();
+        let command = container::run_command(&["-it", "--cpus", &cpus], &["htop"])?;
+        let mut terminal = Terminal::start(&command)?;
+        terminal.wait_for("the meter of swap", |text| text.contains("Swp[").then_some(()))?;
+        terminal.type_keys("q")?;
+        let shown = terminal.shown();
+        let status = terminal.wait()?;
+        anyhow::ensure!(status.success(), "htop ended with {status}:\n{shown}");
+        anyhow::ensure!(meters(&shown) == count, "{} meters of {count}:\n{shown}", meters(&shown));
+    }
+    Ok(())
+}
+
+/// How many different meters of CPUs htop has drawn: `0[||  3.4%]`, or `CPU[...` if
+/// there is one.
+fn meters(shown: &str) -> usize {
+    let before_bars = shown.split("%]").filter_map(|text| text.rsplit_once('['));
+    let names = before_bars.filter_map(|(text, _bar)| {
+        let number = text.rsplit(|letter: char| !letter.is_ascii_digit()).next()?;
+        if text.ends_with("CPU") { Some(0) } else { number.parse::<usize>().ok() }
+    });
+    names.collect::<std::collections::BTreeSet<_>>().len()
+}
+
+fn top_has_a_line_for_each_cpu() -> Verdict {
+    for (cpus, count) in QUOTAS {
+        // Two of them stand side by side, cut at the width.
+        let top = ["top", "-1", "-b", "-n1", "-w", "200"];
+        let ran = container::run(&["--cpus", cpus], &top)?.succeeded()?;
+        ran.equal("CPUs of top -1", &ran.stdout.matches("%Cpu").count(), count)?;
+    }
+    Ok(())
+}
+
+fn getconf_counts_cpus() -> Verdict {
+    for (cpus, count) in QUOTAS {
+        let ran = container::run(&["--cpus", cpus], &["getconf", "_NPROCESSORS_ONLN"])?;
+        ran.succeeded()?.number().and_then(|found: usize| {
+            anyhow::ensure!(found == *count, "getconf says {found} with --cpus {cpus}");
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+/// The value of a line of lscpu, which is named up to a colon.
+fn lscpu_field<'a>(ran: &'a Ran, name: &str) -> Result<&'a str> {
+    let line = ran.stdout.lines().find_map(|line| line.trim_start().strip_prefix(name));
+    line.and_then(|line| line.strip_prefix(':'))
+        .map(str::trim)
+        .ok_or_else(|| anyhow::anyhow!("lscpu has no {name}:\n{ran}"))
+}
+
+fn check_lscpu(options: &[&str], count: usize) -> Verdict {
+    let ran = container::run(options, &["lscpu"])?.succeeded()?;
+    let number = |name| anyhow::Ok(lscpu_field(&ran, name)?.parse::<usize>()?);
+    let product = number("Thread(s) per core")? * number("Core(s) per socket")?;
+    let found = [number("CPU(s)")?, product * number("Socket(s)")?];
+    ran.equal("CPUs, and threads * cores * sockets", &found, &[count; 2])?;
+    let ids = |list: &str| cpu_count(list);
+    ran.equal("CPUs online", &ids(lscpu_field(&ran, "On-line CPU(s) list")?), &Some(count))?;
+    ran.holds("none is off-line", !ran.stdout.contains("Off-line"))?;
+    ran.equal("complaints", &ran.stderr.as_str(), &"")
+}
+
+/// How many ids a list such as `0,1` or `0-2` has.
+fn cpu_count(list: &str) -> Option<usize> {
+    list.split(',')
+        .map(|range| {
+            let (first, last) = range.split_once('-').unwrap_or((range, range));
+            Some(last.parse::<usize>().ok()? - first.parse::<usize>().ok()? + 1)
+        })
+        .sum()
+}
+
+fn lscpu_is_consistent() -> Verdict {
+    counts().try_for_each(|count| check_lscpu(&["--cpus", &count.to_string()], count))
+}
+
+/// hwloc checks every rule of its own on what it was told, and aborts on a breach.
+fn check_hwloc(options: &[&str], count: usize) -> Verdict {
+    let checked = [&["-e", "HWLOC_DEBUG_CHECK=1"], options].concat();
+    let program = ["hwloc-ls", "--no-io", "--only", "pu"];
+    let ran = container::run(&checked, &program)?.succeeded()?;
+    ran.equal("processing units", &ran.stdout.lines().count(), &count)?;
+    ran.equal("complaints", &ran.stderr.as_str(), &"")
+}
+
+fn hwloc_is_consistent() -> Verdict {
+    counts().try_for_each(|count| check_hwloc(&["--cpus", &count.to_string()], count))
+}
+
+fn numactl_shows_the_containers_cpus() -> Verdict {
+    for count in counts() {
+        let options = ["--cpus", &count.to_string(), "-m", "512m"];
+        let ran = container::run(&options, &["numactl", "-H"])?.succeeded()?;
+        let words = |end: &str| -> usize {
+            let lines = ran.stdout.lines().filter_map(|line| line.split_once(end));
+            lines.map(|(_, rest)| rest.split_ascii_whitespace().count()).sum()
+        };
+        ran.equal("CPUs of all nodes", &words(" cpus:"), &count)?;
+        let sizes = ran.stdout.lines().filter_map(|line| {
+            line.split_once(" size: ")?.1.strip_suffix(" MB")?.parse::<u64>().ok()
+        });
+        ran.equal("MiB of all nodes", &sizes.sum(), &512)?;
+        ran.equal("complaints", &ran.stderr.as_str(), &"")?;
+    }
+    Ok(())
+}
+
+/// What it counts are the host's blocks of memory, and it says so in SEMANTICS.
+fn lsmem_runs_clean() -> Verdict {
+    let ran = container::run(&["--cpus", "1", "-m", "512m"], &["lsmem"])?.succeeded()?;
+    ran.holds("it has a sum", ran.stdout.contains("Total online memory"))?;
+    ran.equal("complaints", &ran.stderr.as_str(), &"")
+}
+
+fn cpusets_are_consistent() -> Verdict {
+    for (list, count) in [("0-1", 2), ("0-2", 3), ("1-2", 2), ("3", 1)] {
+        check_lscpu(&["--cpuset-cpus", list], count)?;
+    }
+    // hwloc also reads the control group's own list, in which numbers are the host's.
+    check_hwloc(&["--cpuset-cpus", "0-1"], 2)
+}
+
 fn mpstat_has_a_row_for_each_cpu() -> Verdict {
     for (cpus, count) in QUOTAS {
         let ran = container::run(&["--cpus", cpus], &["mpstat", "-P", "ALL"])?.succeeded()?;
@@ -115,6 +266,7 @@ fn mpstat_has_a_row_for_each_cpu() -> Verdict {
             cpu.is_some_and(|cpu| cpu.parse::<usize>().is_ok())
         });
         ran.equal("rows of CPUs", &rows.count(), count)?;
+        ran.holds("its heading", ran.stdout.contains(&format!("\t({count} CPU)\n")))?;
     }
     Ok(())
 }

@@ -4,6 +4,7 @@
 //! hybrid, or pure v2 in the VM. What a test needs of the machine it says.
 
 mod clients;
+mod cpu_directory;
 mod cpu_share;
 mod daemon;
 mod isolation;
@@ -20,6 +21,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let trials = [
         clients::trials(),
+        cpu_directory::trials(),
         cpu_share::trials(),
         daemon::trials(),
         isolation::trials(),

@@ -17,6 +17,9 @@ use crate::serving::Serving;
 use crate::silent::Silent;
 
 const FUSE: &[Need] = &[Need::Container, Need::Controller("memory")];
+const BOTH: &[Need] =
+    &[Need::Container, Need::Controller("memory"), Need::Controller("cpu"), Need::Cpus(2)];
+const CPU: &[Need] = &[Need::Container, Need::Controller("cpu"), Need::Cpus(2)];
 const PYTHON: &[Need] =
     &[Need::Container, Need::Controller("memory"), Need::Program("python3", "python3")];
 const LONG: &[Need] =
@@ -25,10 +28,11 @@ const LONG: &[Need] =
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         alone("a_poisoned_request_is_answered_with_the_hosts_file", FUSE, poisoned),
+        alone("a_poisoned_directory_is_listed_as_the_hosts", CPU, poisoned_directory),
         alone("a_request_that_hangs_is_answered_with_the_hosts_file", FUSE, hanging),
         alone("a_worker_in_uninterruptible_sleep_is_replaced", FUSE, sleeping),
         alone("a_stopped_worker_is_replaced", FUSE, stopped),
-        alone("without_a_worker_that_starts_the_hosts_files_are_served", FUSE, cannot_start),
+        alone("without_a_worker_that_starts_the_hosts_files_are_served", BOTH, cannot_start),
         alone("more_open_files_than_a_containers_share_are_read", PYTHON, || opens(1)),
         alone("a_hundred_thousand_open_files_are_read", LONG, || opens(6)),
     ]
@@ -70,6 +74,26 @@ fn poisoned() -> Verdict {
     online.holds("it has text", !online.stdout.is_empty())?;
     fs::read_to_string(serving.file("proc/meminfo"))?;
     ensure!(serving.number("takeovers")? == 2, "{:#}", serving.status());
+    ensure!(serving.log().contains("the host's file is shown"), "{}", serving.log());
+    serving.stop()
+}
+
+/// The directories of CPUs that a container with one of them finds.
+fn cpus_in_container(serving: &Serving) -> Result<usize> {
+    let group = Group::new(&["cpu"])?;
+    group.limit_cpu(100_000)?;
+    let script = format!("cd {} && ls -d cpu[0-9]*", serving.file("sys/devices/system/cpu"));
+    let listed = Ran::new(&mut group.container(&["timeout", "20", "sh", "-c", &script]))?;
+    Ok(listed.succeeded()?.stdout.lines().count())
+}
+
+fn poisoned_directory() -> Verdict {
+    let serving = Serving::start(&["--rehearse", "crash=sys/devices/system/cpu"])?;
+    let cpus = support::needs::online_cpus();
+    let listed = cpus_in_container(&serving)?;
+    ensure!(listed == cpus, "{listed} directories, {cpus} CPUs\n{}", serving.log());
+    let (online, _took) = read_in_container(&serving, "sys/devices/system/cpu/online")?;
+    online.holds("it has text", !online.stdout.is_empty())?;
     ensure!(serving.log().contains("the host's file is shown"), "{}", serving.log());
     serving.stop()
 }
@@ -131,6 +155,8 @@ fn cannot_start() -> Verdict {
     serving.replace_worker(Signal::SIGKILL)?;
     sees_the_host(&serving, "proc/meminfo")?;
     ensure!(serving.is_fallback(), "{:#}", serving.status());
+    let listed = cpus_in_container(&serving)?;
+    ensure!(listed == support::needs::online_cpus(), "{listed} directories of CPUs");
     fs::remove_file(&obstacle)?;
     serving.until("a real worker serves", || Ok(!serving.is_fallback()))?;
     sees_its_limit(&serving)?;

@@ -26,6 +26,9 @@ pub(crate) const READER: &str = "PORTHOLE_TESTS_READER";
 /// Memory that each reader's container may use: what `MemTotal` must say.
 const LIMIT: u64 = 256 << 20;
 
+/// Quota of a container with one CPU, in microseconds.
+const ONE_CPU: u64 = 100_000;
+
 /// Processes; each has a thread of every kind.
 const PROCESSES: usize = 4;
 
@@ -51,9 +54,13 @@ impl Readers {
     pub(crate) fn start(serving: &Serving) -> Result<Self> {
         let program = std::env::current_exe()?.to_string_lossy().into_owned();
         let (mut children, mut groups) = (Vec::new(), Vec::new());
-        for _process in 0..PROCESSES {
+        for process in 0..PROCESSES {
             let group = Group::new(&["memory", "cpu"])?;
             group.limit_memory(LIMIT)?;
+            if process % 2 == 1 {
+                // Every other one has fewer CPUs: names are not the same for all.
+                group.limit_cpu(ONE_CPU)?;
+            }
             let mut command = group.container(&[&program]);
             command.env(READER, serving.mount_point());
             let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
@@ -110,7 +117,8 @@ impl Seen {
 
 /// Reads until standard input ends; the `main` of a reader.
 pub(crate) fn read(mount_point: &Path) -> ExitCode {
-    let kinds: [Kind; 5] = [whole, kept_open, by_the_byte, in_two_parts, counters];
+    let kinds: [Kind; 6] =
+        [whole, kept_open, by_the_byte, in_two_parts, counters, directories_of_cpus];
     let over = &AtomicBool::new(false);
     let mut seen = Seen::default();
     thread::scope(|scope| {
@@ -192,6 +200,31 @@ fn by_the_byte(mount_point: &Path) -> Result<Box<dyn FnMut() -> Result<Duration>
             let is_right = text.ends_with(b"\n") && text.first().is_some_and(u8::is_ascii_digit);
             if is_right { Ok(()) } else { Err(io::Error::other(format!("online: {text:?}"))) }
         })?;
+        Ok(took)
+    }))
+}
+
+/// Lists the directories of CPUs and walks through each, as `htop` does: as many as
+/// there are CPUs online, and none beyond.
+fn directories_of_cpus(mount_point: &Path) -> Result<Box<dyn FnMut() -> Result<Duration>>> {
+    let directory = mount_point.join("sys/devices/system/cpu");
+    let online = std::fs::read_to_string(directory.join("online"))?;
+    let last = online.trim_end().rsplit('-').next().unwrap_or_default();
+    let cpus = last.parse::<u32>()? + 1;
+    let file = move |cpu: u32| directory.join(format!("cpu{cpu}/topology/core_id"));
+    let directory = mount_point.join("sys/devices/system/cpu");
+    Ok(Box::new(move || {
+        let (names, took) =
+            timed(|| std::fs::read_dir(&directory)?.collect::<io::Result<Vec<_>>>())?;
+        let names = names.iter().filter_map(|entry| entry.file_name().into_string().ok());
+        let number = |name: String| name.strip_prefix("cpu")?.parse::<u32>().ok();
+        let mut listed: Vec<_> = names.filter_map(number).collect();
+        listed.sort_unstable();
+        ensure!(listed == (0..cpus).collect::<Vec<_>>(), "{listed:?}, {cpus} CPUs");
+        for cpu in 0..cpus {
+            std::fs::read_to_string(file(cpu)).with_context(|| format!("cpu{cpu}"))?;
+        }
+        ensure!(!file(cpus).exists(), "cpu{cpus} is there, {cpus} CPUs");
         Ok(took)
     }))
 }

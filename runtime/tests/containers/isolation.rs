@@ -159,12 +159,14 @@ pub(crate) fn cve_2025_31133_masks_are_not_of_the_image() {
 }
 
 pub(crate) fn cve_2025_52881_the_view_lies_on_the_kernels_files_and_below_masks() {
+    // A directory with `possible` stands for the whole of the kernel's.
     let served = tempfile::tempdir().expect("a temporary directory");
     for (name, text) in [
         ("proc/meminfo", "view\n"),
         ("proc/timer_list", "secret\n"),
         ("proc/of_another_kernel", "\n"),
         ("sys/devices/system/cpu/online", "0\n"),
+        ("sys/devices/system/node/possible", "0\n"),
     ] {
         let path = served.path().join(name);
         std::fs::create_dir_all(path.parent().expect("it has one")).expect("it is writable");
@@ -172,11 +174,12 @@ pub(crate) fn cve_2025_52881_the_view_lies_on_the_kernels_files_and_below_masks(
     }
     let mut plan = shell(
         "cat /proc/meminfo /proc/timer_list /sys/devices/system/cpu/online; \
+         ls /sys/devices/system/node; test -e /sys/devices/system/cpu/possible && echo kernel; \
          grep -c ' /proc/meminfo ro,nosuid,nodev,noexec' /proc/self/mountinfo",
     );
     plan.view = View::Mounted(served.path().to_owned());
     let ended = run(plan);
-    assert_eq!(ended.stdout, "view\n0\n1\n", "{}", ended.stderr);
+    assert_eq!(ended.stdout, "view\n0\npossible\nkernel\n1\n", "{}", ended.stderr);
     let left_out = "/proc/of_another_kernel is not in this kernel, so not mounted";
     assert_eq!(ended.stderr, format!("note: LeftOut({left_out:?})\n"));
 }

@@ -95,6 +95,8 @@ const PACKAGES: &[Package] = &[
     program("procps", "top", For::Demo, "top and free are what is shown"),
     program("busybox-static", "busybox", For::Test, "its top and free are checked"),
     program("htop", "htop", For::Test, "its meters are checked"),
+    program("hwloc-nox", "hwloc-ls", For::Test, "the topology that it builds is checked"),
+    program("numactl", "numactl", For::Test, "its nodes are checked"),
     program("sysstat", "mpstat", For::Test, "mpstat's CPU shares are checked"),
     program("python3", "python3", For::Test, "os.cpu_count() is checked"),
     Package {
