@@ -10,6 +10,7 @@ mod daemon;
 mod isolation;
 mod lifecycle;
 mod limits;
+mod pressure;
 mod reading;
 mod refusals;
 mod time;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         isolation::trials(),
         lifecycle::trials(),
         limits::trials(),
+        pressure::trials(),
         reading::trials(),
         refusals::trials(),
         time::trials(),

@@ -1,8 +1,8 @@
 //! The control groups of a container: made, limited, joined and removed.
 //!
 //! One name, `porthole/ID`, in every hierarchy that is mounted: each controller's
-//! own on v1 (and on hybrid machines, where the cgroup2 tree holds no
-//! controllers), the one tree on v2. `cgroups-rs` knows where they are mounted
+//! own on v1, the cgroup2 tree beside them on hybrid machines (it holds no
+//! controllers, but counts pressure), the one tree on v2. `cgroups-rs` knows where they are mounted
 //! and what their files are called; what it does not tell, such as a limit that
 //! was not accepted, is checked here.
 //!
@@ -15,6 +15,7 @@ mod error;
 mod limits;
 mod lock;
 mod removal;
+mod unified;
 
 use std::path::{Path, PathBuf};
 
@@ -66,6 +67,7 @@ impl ContainerCgroup {
             delegated::make(Path::new(hierarchies::UNIFIED_MOUNTPOINT), name, resources)?;
         } else {
             self.cgroup.create().map_err(|error| CgroupError::create(name, &error))?;
+            unified::make(name);
         }
         drop(lock);
         limits::apply(&self.cgroup, &Resources::default(), resources)
@@ -97,7 +99,20 @@ impl ContainerCgroup {
         let id = u64::from(pid.as_raw().unsigned_abs());
         self.cgroup
             .add_task_by_tgid(CgroupPid::from(id))
-            .map_err(|error| CgroupError::join(self.cgroup.path(), &error))
+            .map_err(|error| CgroupError::join(self.cgroup.path(), &error))?;
+        if self.cgroup.v2() { Ok(()) } else { unified::join(self.cgroup.path(), pid) }
+    }
+
+    /// The group's directory in the cgroup2 tree: on v2 its only one, on a hybrid
+    /// machine the one that counts pressure. `None` where there is none.
+    pub fn unified_directory(&self) -> Option<PathBuf> {
+        let name = self.cgroup.path();
+        let directory = if self.cgroup.v2() {
+            Some(Path::new(hierarchies::UNIFIED_MOUNTPOINT).join(name))
+        } else {
+            unified::group(name)
+        };
+        directory.filter(|directory| directory.exists())
     }
 
     /// Ends whatever still runs in the groups and removes them; those that do
@@ -123,6 +138,7 @@ impl ContainerCgroup {
         let subsystems = self.cgroup.subsystems().iter();
         let mut all: Vec<PathBuf> =
             subsystems.map(|controller| controller.to_controller().path().to_owned()).collect();
+        all.extend(unified::group(self.cgroup.path()));
         // On v2, and for v1 controllers that are mounted together.
         all.sort();
         all.dedup();

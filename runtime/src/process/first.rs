@@ -10,6 +10,7 @@ use super::command;
 use super::inherited::leave_behind;
 use super::stdio::{self, Wanted};
 use super::talk::{ChildEnd, Message};
+use crate::cgroup::ContainerCgroup;
 use crate::plan::{Network, Plan, View};
 use crate::report::{AtStep, Fault, LaunchError, Note, Object, Step};
 use crate::rootfs::cgroup_files::Layout;
@@ -37,7 +38,7 @@ fn steps(plan: &Plan, stdio: Stdio, parent: &ChildEnd) -> Result<(), LaunchError
 
     make_private().at(Step::BuildRoot)?;
     let sources = Sources::open(plan).at(Step::OpenSources)?;
-    let view = open_view(&plan.view).at(Step::OpenSources)?;
+    let view = open_view(plan).at(Step::OpenSources)?;
     let cgroups = Layout::of_host().at(Step::OpenSources)?;
 
     let stage = Stage::new(plan.resources.memory).at(Step::BuildRoot)?;
@@ -70,10 +71,12 @@ fn steps(plan: &Plan, stdio: Stdio, parent: &ChildEnd) -> Result<(), LaunchError
 }
 
 /// The files of the view, opened.
-fn open_view(view: &View) -> Result<ViewFiles, Fault> {
-    match view {
-        View::Mounted(mount_point) => ViewFiles::open(mount_point),
-        View::Host => Ok(ViewFiles::none()),
+fn open_view(plan: &Plan) -> Result<ViewFiles, Fault> {
+    let View::Mounted(mount_point) = &plan.view else { return Ok(ViewFiles::none()) };
+    let files = ViewFiles::open(mount_point)?;
+    match ContainerCgroup::of(&plan.id).unified_directory() {
+        Some(group) => files.with_pressure_of(&group),
+        None => Ok(files),
     }
 }
 

@@ -7,6 +7,10 @@
 //! kernel's is found in the procfs and sysfs that we mounted ourselves, so an
 //! image or a volume cannot redirect either (CVE-2019-16884, CVE-2025-52881).
 //!
+//! Where the kernel has a file with the container's own numbers in the same
+//! format, that file is mounted instead: the pressure of its control group, with
+//! triggers and poll(2) that are the kernel's and outlive any daemon.
+//!
 //! What this module does not do: start the daemon, or hide what the view shows
 //! and a mask forbids; masks are mounted after it, over it.
 
@@ -15,10 +19,10 @@ use std::path::{Path, PathBuf};
 
 use nix::dir::{Dir, Type};
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag};
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag};
 use nix::sys::stat::{Mode, fstatat};
 
-use super::kernel_files::KernelFiles;
+use super::kernel_files::{HARMLESS, KernelFiles};
 use super::mounting::attach;
 use crate::report::{Fault, Note, Object};
 use crate::sys::mount_api::{Attributes, Depth, add_attributes, copy_mount};
@@ -43,7 +47,14 @@ struct ViewFile {
     /// Where it goes: `/proc/meminfo`.
     path: PathBuf,
     mount: OwnedFd,
+    attributes: Attributes,
 }
+
+/// Nobody writes to what the daemon serves.
+const SERVED: Attributes = HARMLESS.union(Attributes::READ_ONLY);
+
+/// A trigger is set by writing, which the group's file leaves to root.
+const OF_THE_KERNEL: Attributes = HARMLESS;
 
 impl ViewFiles {
     /// Opens every file that the daemon mounted at `mount_point` serves.
@@ -59,6 +70,24 @@ impl ViewFiles {
         Ok(Self(files))
     }
 
+    /// The same, with the files of `group`, the container's own in a cgroup2 tree,
+    /// in the place of those of the daemon that say as much.
+    pub(crate) fn with_pressure_of(mut self, group: &Path) -> Result<Self, Fault> {
+        for file in &mut self.0 {
+            let Ok(resource) = file.path.strip_prefix("/proc/pressure") else { continue };
+            let own = group.join(format!("{}.pressure", resource.display()));
+            match copy_mount(AT_FDCWD, &own, Depth::One) {
+                // This kernel does not count it by group.
+                Err(Errno::ENOENT) => {}
+                copy => {
+                    file.mount = copy.of(own.display())?;
+                    file.attributes = OF_THE_KERNEL;
+                }
+            }
+        }
+        Ok(self)
+    }
+
     /// None at all: `--no-view`.
     pub(crate) fn none() -> Self {
         Self(Vec::new())
@@ -68,24 +97,25 @@ impl ViewFiles {
     /// not have.
     pub(crate) fn mount(self, kernel: &KernelFiles) -> Result<Vec<Note>, Fault> {
         let mut notes = Vec::new();
-        for ViewFile { path, mount } in self.0 {
-            match kernel.place(&path) {
+        for file in self.0 {
+            let path = &file.path;
+            match kernel.place(path) {
                 Err(Errno::ENOENT) => {
                     let text = format!("{} is not in this kernel, so not mounted", path.display());
                     notes.push(Note::LeftOut(text));
                 }
-                place => cover(&mount, place.of(path.display())?.as_fd(), &path)?,
+                place => file.cover(place.of(path.display())?.as_fd())?,
             }
         }
         Ok(notes)
     }
 }
 
-fn cover(mount: &OwnedFd, place: BorrowedFd<'_>, path: &Path) -> Result<(), Fault> {
-    attach(mount, place, &path.to_string_lossy())?;
-    let attributes =
-        Attributes::READ_ONLY | Attributes::NO_SUID | Attributes::NO_DEV | Attributes::NO_EXEC;
-    add_attributes(mount.as_fd(), attributes, Depth::One).of(path.display())
+impl ViewFile {
+    fn cover(&self, place: BorrowedFd<'_>) -> Result<(), Fault> {
+        attach(&self.mount, place, &self.path.to_string_lossy())?;
+        add_attributes(self.mount.as_fd(), self.attributes, Depth::One).of(self.path.display())
+    }
 }
 
 fn directory_flags() -> OFlag {
@@ -111,14 +141,14 @@ fn collect(mut directory: Dir, path: &Path, files: &mut Vec<ViewFile>) -> nix::R
                 let inner = Dir::openat(&directory, name, directory_flags(), Mode::empty())?;
                 if is_whole(&inner, &path)? {
                     let mount = copy_mount(inner.as_fd(), "", Depth::One)?;
-                    files.push(ViewFile { path, mount });
+                    files.push(ViewFile { path, mount, attributes: SERVED });
                 } else {
                     collect(inner, &path, files)?;
                 }
             }
             Type::File => {
                 let mount = copy_mount(directory.as_fd(), name, Depth::One)?;
-                files.push(ViewFile { path, mount });
+                files.push(ViewFile { path, mount, attributes: SERVED });
             }
             _ => {}
         }

@@ -36,6 +36,8 @@ pub enum Need {
     NativeSpeed,
     /// A mount can be put beneath another: Linux 6.5 or newer.
     MountBeneath,
+    /// Pressure that is counted for each group of a cgroup2 tree.
+    Pressure,
     /// Time namespaces: Linux 5.6.
     TimeNamespaces,
     /// The long tier: `cargo xtask test --full`.
@@ -87,6 +89,10 @@ impl Need {
                 kernel_version() >= (6, 5),
                 "mounts cannot be put beneath others (Linux 6.5 or newer)".into(),
             ),
+            Self::Pressure => (
+                Path::new("/proc/pressure/memory").exists() && (is_pure_v2() || is_hybrid()),
+                "no pressure is counted by group (boot with psi=1, with a cgroup2 tree)".into(),
+            ),
             Self::TimeNamespaces => (
                 Path::new("/proc/self/ns/time").exists(),
                 "no time namespaces (Linux 5.6 or newer)".into(),
@@ -112,6 +118,7 @@ impl Need {
             | Self::Swap
             | Self::NativeSpeed
             | Self::MountBeneath
+            | Self::Pressure
             | Self::TimeNamespaces
             | Self::Workspace
             | Self::Full => true,
@@ -135,6 +142,11 @@ fn kernel_version() -> (u32, u32) {
 /// Whether `/sys/fs/cgroup` is one cgroup2 tree.
 pub fn is_pure_v2() -> bool {
     Path::new("/sys/fs/cgroup/cgroup.controllers").exists()
+}
+
+/// Whether there is a cgroup2 tree beside v1 hierarchies.
+fn is_hybrid() -> bool {
+    Path::new("/sys/fs/cgroup/unified/cgroup.controllers").exists()
 }
 
 /// Controllers on v1 hierarchies, of `/proc/cgroups`: those with a hierarchy number.
