@@ -4,6 +4,7 @@
 //! /run/porthole/lock         held while names are looked at or given
 //! /run/porthole/ID/owner     locked by the container's monitor while it lives
 //! /run/porthole/ID/state.json
+//! /run/porthole/ID/state.new room for the next state of a container that runs
 //! /run/porthole/ID/output    what a container in the background prints
 //! ```
 
@@ -14,13 +15,19 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::posix_fallocate;
+
 use super::error::StateError;
 use super::id;
-use super::state::{State, VERSION};
+use super::state::{State, Status, VERSION};
 
 /// Only root may see what containers print and are given.
 const PRIVATE_DIR: u32 = 0o700;
 const PRIVATE_FILE: u32 = 0o600;
+
+/// How much longer the next state of a container may be, in bytes: other limits,
+/// another status.
+const GROWTH: usize = 1024;
 
 /// A file that is locked; `flock(2)`.
 ///
@@ -118,6 +125,10 @@ impl Store {
 
     /// Writes a state so that a reader sees the old one or the new one, whole.
     ///
+    /// For as long as a container has not ended, the room for its next state is
+    /// kept free: its own output may fill the disk, and its end is to be known
+    /// all the same.
+    ///
     /// # Errors
     ///
     /// [`StateError::Io`].
@@ -126,8 +137,12 @@ impl Store {
         let new = path.with_extension("new");
         let text = serde_json::to_string_pretty(state)
             .map_err(|source| StateError::Format { path: path.clone(), source })?;
-        write_private(&new, text.as_bytes()).map_err(StateError::io(&new))?;
-        fs::rename(&new, &path).map_err(StateError::io(&path))
+        write_in_place(&new, text.as_bytes()).map_err(StateError::io(&new))?;
+        fs::rename(&new, &path).map_err(StateError::io(&path))?;
+        if matches!(state.status, Status::Exited { .. }) {
+            return Ok(());
+        }
+        keep_room(&new, text.len() + GROWTH).map_err(StateError::io(&new))
     }
 
     /// Makes the folder of a new container and gives it its name; the lock says
@@ -223,10 +238,17 @@ fn open_private(path: &Path) -> io::Result<File> {
     options.create(true).write(true).truncate(false).mode(PRIVATE_FILE).open(path)
 }
 
-fn write_private(path: &Path, text: &[u8]) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.create(true).write(true).truncate(true).mode(PRIVATE_FILE);
-    options.open(path)?.write_all(text)
+/// Makes `text` what is in the file, in the room that the file has.
+fn write_in_place(path: &Path, text: &[u8]) -> io::Result<()> {
+    let mut file = open_private(path)?;
+    file.write_all(text)?;
+    file.set_len(text.len() as u64)
+}
+
+/// Makes a file of `bytes` bytes that are there to be written to.
+fn keep_room(path: &Path, bytes: usize) -> io::Result<()> {
+    let length = libc::off_t::try_from(bytes).map_err(io::Error::other)?;
+    Ok(posix_fallocate(open_private(path)?, 0, length)?)
 }
 
 fn parse(text: &str) -> Result<State, serde_json::Error> {
@@ -270,7 +292,6 @@ mod tests {
     use super::*;
     use crate::cli::run::{Surroundings, request};
     use crate::cli::{Command, parse as words};
-    use crate::container::Status;
 
     /// A state with the id `digit` repeated, as `porthole run` would make it.
     fn state(digit: &str, name: Option<&str>) -> State {

@@ -24,6 +24,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("no_daemon_and_no_program_for_it", ROOT, no_daemon_and_no_program_for_it),
         trial("only_root_can_start_containers", ROOT, only_root_can_start_containers),
         trial("a_full_disk_leaves_nothing", ROOT, a_full_disk_leaves_nothing),
+        trial("output_that_fills_the_disk", ROOT, output_that_fills_the_disk),
         trial("an_answer_that_cannot_be_written", ROOT, an_answer_that_cannot_be_written),
         trial("cve_2019_5736_our_program_stays_as_it_is", ROOT, cve_2019_5736_our_program_stays),
     ]
@@ -141,10 +142,11 @@ fn only_root_can_start_containers() -> Verdict {
 struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    fn at(folder: PathBuf) -> Result<Self> {
+    fn at(folder: PathBuf, size: &str) -> Result<Self> {
         std::fs::create_dir(&folder)?;
         let tmpfs = Some("tmpfs");
-        mount(tmpfs, &folder, tmpfs, MsFlags::empty(), Some("size=16k,mode=700"))?;
+        let options = format!("size={size},mode=700");
+        mount(tmpfs, &folder, tmpfs, MsFlags::empty(), Some(options.as_str()))?;
         Ok(Self(folder))
     }
 
@@ -165,12 +167,28 @@ impl Drop for SmallDisk {
 /// The folder of a container whose state could not be written stayed.
 fn a_full_disk_leaves_nothing() -> Verdict {
     let engine = Engine::new()?;
-    let disk = SmallDisk::at(engine.state_dir())?;
+    let disk = SmallDisk::at(engine.state_dir(), "16k")?;
     disk.fill()?;
     let ran = engine.run(&[], &["true"])?;
     ran.equal("exit code", &ran.status, &Some(125))?;
     ran.holds("the reason is said", ran.stderr.contains("no space left on device"))?;
     engine.is_empty(&[])
+}
+
+/// The end of a container whose output had filled the disk could not be written:
+/// it was said to run for ever, and could not even be removed.
+fn output_that_fills_the_disk() -> Verdict {
+    let engine = Engine::new()?;
+    let _disk = SmallDisk::at(engine.state_dir(), "200k")?;
+    let id = engine.start(&["--name", "loud"], &["sh", "-c", "yes | head -c 1000000; exit 3"])?;
+    until("it ends", || {
+        let listed = engine.ask(&["ps", "-a"]).ok()?;
+        listed.stdout.contains("Exited (3)").then_some(())
+    })?;
+    let logs = engine.ask(&["logs", "loud"])?.succeeded()?;
+    logs.holds("its beginning is kept", logs.stdout.starts_with("y\ny\n"))?;
+    engine.ask(&["rm", "loud"])?.succeeded()?;
+    engine.is_empty(&[&id])
 }
 
 fn an_answer_that_cannot_be_written() -> Verdict {
