@@ -10,6 +10,8 @@ use std::io;
 
 use clap::ValueEnum;
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::prelude::*;
 
 pub(crate) use limit::limited;
 
@@ -45,9 +47,13 @@ pub fn start(format: Format, level: Level) {
         Level::Info => LevelFilter::INFO,
         Level::Debug => LevelFilter::DEBUG,
     };
-    let lines = tracing_subscriber::fmt().with_writer(io::stderr).with_max_level(level);
+    // What fuser tells of its own steps is of no use to who runs a daemon.
+    let told =
+        Targets::new().with_default(level).with_target("fuser", level.min(LevelFilter::WARN));
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
+    let registry = tracing_subscriber::registry();
     match format {
-        Format::Text => lines.init(),
-        Format::Json => lines.json().init(),
+        Format::Text => registry.with(lines.with_filter(told)).init(),
+        Format::Json => registry.with(lines.json().with_filter(told)).init(),
     }
 }
