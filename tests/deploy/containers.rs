@@ -14,8 +14,8 @@ use crate::dockerd::Dockerd;
 use crate::{files, tools_image};
 
 /// What a container is asked for its size with.
-pub(crate) const ASK: &str =
-    "/usr/bin/free -k; grep -c ^processor /proc/cpuinfo; cat /sys/devices/system/cpu/online";
+pub(crate) const ASK: &str = "/usr/bin/free -k; grep -c ^processor /proc/cpuinfo; \
+     cat /sys/devices/system/cpu/online; ls -d /sys/devices/system/cpu/cpu[0-9]* | wc -l";
 
 /// One dockerd for all tests, started by the first that needs it.
 static DOCKERD: Mutex<Option<Dockerd>> = Mutex::new(None);
@@ -84,8 +84,10 @@ impl Host<'_> {
 
     /// The files that are served, as paths below the mount point.
     fn served(&self) -> Result<BTreeSet<String>> {
-        let mut find = Command::new("find");
-        let found = said(find.current_dir(&self.mount_point).args(["proc", "sys", "-type", "f"]))?;
+        // Files, and the directories of /sys that are mounted as a whole.
+        const FIND: &str = "find proc -type f && find sys -mindepth 3 -maxdepth 3";
+        let mut find = Command::new("sh");
+        let found = said(find.current_dir(&self.mount_point).args(["-c", FIND]))?;
         Ok(found.lines().map(str::to_owned).collect())
     }
 }
@@ -198,6 +200,8 @@ pub(crate) fn check(text: &str, kib: u64, cpus: u64) -> Verdict {
     ensure!(total(text)? == kib, "memory is not {kib} KiB:\n{text}");
     ensure!(after.next() == Some(cpus.to_string().as_str()), "cpuinfo has not {cpus}:\n{text}");
     ensure!(after.next() == Some(online.as_str()), "online is not {online}:\n{text}");
+    let directories = after.next().map(str::trim);
+    ensure!(directories == Some(cpus.to_string().as_str()), "not {cpus} directories:\n{text}");
     Ok(())
 }
 

@@ -76,7 +76,7 @@ pub(crate) fn the_daemon_set_reaches_the_node() -> Verdict {
     Ok(())
 }
 
-/// The example mounts each file where the container looks for it, read-only,
+/// The example mounts each file, and the directory of CPUs, where the container looks for it, read-only,
 /// and waits for a daemon that is not up yet.
 pub(crate) fn files_of_the_example_pod() -> Result<Vec<String>> {
     let pod = &object("example-pod.yaml")?["spec"];
@@ -88,7 +88,8 @@ pub(crate) fn files_of_the_example_pod() -> Result<Vec<String>> {
         let path = mount["mountPath"].as_str().context("mountPath")?;
         ensure!(mount["readOnly"] == true, "{mount} is writable");
         ensure!(mount["subPath"].is_null(), "{mount}: a stale subPath cannot be restarted");
-        ensure!(volume["type"] == "File", "{volume} does not wait for the daemon");
+        let wanted = if path.starts_with("/proc/") { "File" } else { "Directory" };
+        ensure!(volume["type"] == wanted, "{volume} does not wait for the daemon");
         ensure!(volume["path"] == format!("{}{path}", files::MOUNT_POINT), "{volume} at {path}");
         files.push(path.trim_start_matches('/').to_owned());
     }
