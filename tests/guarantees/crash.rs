@@ -3,12 +3,12 @@
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::Trial;
 use nix::sys::signal::{Signal, kill};
 use support::{Need, Verdict, alone};
 
-use crate::readers::Readers;
+use crate::readers::{Readers, Seen};
 use crate::serving::Serving;
 
 const QUICK: &[Need] = &[Need::Container, Need::Controller("memory")];
@@ -16,19 +16,23 @@ const LONG: &[Need] = &[Need::Container, Need::Controller("memory"), Need::Full]
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
-        alone("kills_at_random_instants_are_not_noticed", QUICK, || random_kills(100)),
-        alone("kills_a_millisecond_apart_are_not_noticed", QUICK, || close_kills(100)),
-        alone("a_thousand_kills_at_random_instants", LONG, || random_kills(1000)),
-        alone("a_thousand_kills_a_millisecond_apart", LONG, || close_kills(1000)),
-        alone("faults_and_aborts_are_not_noticed", QUICK, faults_and_aborts),
-        alone("requests_in_flight_are_answered", QUICK, requests_in_flight),
+        alone("kills_at_random_instants_are_not_noticed", QUICK, || {
+            random_kills(100).map(|_seen| ())
+        }),
+        alone("kills_a_millisecond_apart_are_not_noticed", QUICK, || {
+            close_kills(100).map(|_seen| ())
+        }),
+        alone("a_thousand_kills_at_random_instants", LONG, || random_kills(1000)?.without_stall()),
+        alone("a_thousand_kills_a_millisecond_apart", LONG, || close_kills(1000)?.without_stall()),
+        alone("faults_and_aborts_are_not_noticed", QUICK, || faults_and_aborts().map(|_seen| ())),
+        alone("requests_in_flight_are_answered", QUICK, || requests_in_flight().map(|_seen| ())),
         alone("a_dead_daemon_is_noticed", QUICK, a_dead_daemon_is_noticed),
     ]
 }
 
 /// Kills the worker `count` times with each of `signals` in turn, `gap_us`
 /// microseconds apart at most.
-fn kills(options: &[&str], count: u32, signals: &[Signal], gap_us: u64) -> Verdict {
+fn kills(options: &[&str], count: u32, signals: &[Signal], gap_us: u64) -> Result<Seen> {
     let serving = Serving::start(options)?;
     let readers = Readers::start(&serving)?;
     let mut random = 1_u64;
@@ -42,25 +46,26 @@ fn kills(options: &[&str], count: u32, signals: &[Signal], gap_us: u64) -> Verdi
     let takeovers = serving.number("takeovers")?;
     seen.nothing_wrong(&format!("{takeovers} takeovers"))?;
     ensure!(takeovers == u64::from(count), "{count} kills, {takeovers} takeovers");
-    serving.stop()
+    serving.stop()?;
+    Ok(seen)
 }
 
-fn random_kills(count: u32) -> Verdict {
+fn random_kills(count: u32) -> Result<Seen> {
     kills(&[], count, &[Signal::SIGKILL], 30_000)
 }
 
 /// Each successor is killed at most a millisecond after it began to serve.
-fn close_kills(count: u32) -> Verdict {
+fn close_kills(count: u32) -> Result<Seen> {
     kills(&[], count, &[Signal::SIGKILL], 1000)
 }
 
-fn faults_and_aborts() -> Verdict {
+fn faults_and_aborts() -> Result<Seen> {
     let signals = [Signal::SIGSEGV, Signal::SIGABRT, Signal::SIGBUS, Signal::SIGTERM];
     kills(&[], 40, &signals, 20_000)
 }
 
 /// Answers take 3 ms, so nearly every kill hits some.
-fn requests_in_flight() -> Verdict {
+fn requests_in_flight() -> Result<Seen> {
     kills(&["--rehearse", "slow=proc/meminfo"], 50, &[Signal::SIGKILL], 30_000)
 }
 

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
-use support::{Group, Verdict};
+use support::{Group, Need, Verdict};
 
 use crate::serving::Serving;
 
@@ -28,6 +28,9 @@ const LIMIT: u64 = 256 << 20;
 
 /// Quota of a container with one CPU, in microseconds.
 const ONE_CPU: u64 = 100_000;
+
+/// How long a read may take while workers die or are replaced.
+const STALL: Duration = Duration::from_millis(100);
 
 /// Processes; each has a thread of every kind.
 const PROCESSES: usize = 4;
@@ -103,6 +106,23 @@ impl Seen {
         self.longest = self.longest.max(longest);
         let faults = told.get("faults").and_then(Value::as_array).into_iter().flatten();
         self.faults.extend(faults.filter_map(|fault| fault.as_str().map(str::to_owned)));
+    }
+
+    /// Forgets the counters that stepped back, at most once for each of `changes` and
+    /// reader: those of tables that were begun anew do.
+    pub(crate) fn forgive_steps_back(&mut self, changes: usize) -> Verdict {
+        let before = self.faults.len();
+        self.faults.retain(|fault| !fault.starts_with("counters step back"));
+        let forgiven = before - self.faults.len();
+        ensure!(forgiven <= changes * PROCESSES, "{forgiven} steps back in {changes} changes");
+        Ok(())
+    }
+
+    /// Fails when a read took longer than is promised for kernels at their own speed.
+    pub(crate) fn without_stall(&self) -> Verdict {
+        let is_measured = Need::NativeSpeed.check().is_ok();
+        ensure!(!is_measured || self.longest < STALL, "a read took {:?}", self.longest);
+        Ok(())
     }
 
     /// Fails unless every read was right; prints the longest.

@@ -18,16 +18,26 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) struct Serving {
     keeper: Child,
     folder: tempfile::TempDir,
+    /// The program, and whatever becomes it.
+    program: Vec<PathBuf>,
     options: Vec<String>,
 }
 
 impl Serving {
     /// Starts one with further options and waits until it serves.
     pub(crate) fn start(options: &[&str]) -> Result<Self> {
-        let folder = support::folder()?;
+        Self::start_by(vec![binaries::path("portholefs")?], support::folder()?, options)
+    }
+
+    /// Starts one in `folder` through a program that becomes it without a fork.
+    pub(crate) fn start_by(
+        program: Vec<PathBuf>,
+        folder: tempfile::TempDir,
+        options: &[&str],
+    ) -> Result<Self> {
         let options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
-        let keeper = spawn(folder.path(), &options)?;
-        let serving = Self { keeper, folder, options };
+        let keeper = spawn(folder.path(), &program, &options)?;
+        let serving = Self { keeper, folder, program, options };
         serving.until("it serves", || Ok(serving.generation()? > 0))?;
         Ok(serving)
     }
@@ -35,7 +45,7 @@ impl Serving {
     /// Starts the next daemon at the same place, the keeper of this one being dead.
     pub(crate) fn start_again(&mut self) -> Verdict {
         self.keeper.wait()?;
-        self.keeper = spawn(self.folder.path(), &self.options)?;
+        self.keeper = spawn(self.folder.path(), &self.program, &self.options)?;
         let keeper = u64::from(self.keeper.id());
         self.until("it serves again", || {
             Ok(self.number("keeper_pid")? == keeper && self.worker()?.is_some())
@@ -108,7 +118,7 @@ impl Serving {
 
     /// Runs `portholefs` with `words` and the mount point.
     pub(crate) fn command(&self, words: &[&str]) -> Result<Ran> {
-        let program = binaries::path("portholefs")?;
+        let program = self.program.last().context("no program")?;
         Ran::new(Command::new("timeout").arg("60").arg(program).args(words).arg(self.mount_point()))
     }
 
@@ -147,10 +157,11 @@ impl Drop for Serving {
     }
 }
 
-fn spawn(folder: &Path, options: &[String]) -> Result<Child> {
+fn spawn(folder: &Path, program: &[PathBuf], options: &[String]) -> Result<Child> {
+    let (first, others) = program.split_first().context("no program")?;
     let log = std::fs::OpenOptions::new().append(true).create(true).open(folder.join("log"))?;
-    let mut command = Command::new(binaries::path("portholefs")?);
-    command.arg("serve").args(options).arg(folder.join("fs")).stdin(Stdio::null());
+    let mut command = Command::new(first);
+    command.args(others).arg("serve").args(options).arg(folder.join("fs")).stdin(Stdio::null());
     command.stdout(log.try_clone()?).stderr(log).env(leaks::MARK, leaks::mark());
     command.spawn().context("cannot start portholefs")
 }

@@ -2,29 +2,35 @@
 
 use std::fs::{self, File};
 use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 
-use anyhow::ensure;
+use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::Trial;
 use nix::sys::signal::{Signal, kill};
-use support::{Need, Verdict, alone};
+use support::{Need, Verdict, alone, binaries};
 
-use crate::readers::Readers;
+use crate::readers::{Readers, Seen};
 use crate::serving::Serving;
 
 const QUICK: &[Need] = &[Need::Container, Need::Controller("memory")];
 const LONG: &[Need] = &[Need::Container, Need::Controller("memory"), Need::Full];
 
+const BUILD: &[Need] = &[Need::Container, Need::Controller("memory"), Need::Workspace, Need::Full];
+
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
-        alone("upgrades_are_not_noticed", QUICK, || upgrades(20)),
-        alone("a_hundred_upgrades_are_not_noticed", LONG, || upgrades(100)),
+        alone("upgrades_are_not_noticed", QUICK, || upgrades(20).map(|_seen| ())),
+        alone("a_hundred_upgrades_are_not_noticed", LONG, || upgrades(100)?.without_stall()),
+        alone("versions_with_other_tables_follow_each_other", QUICK, other_tables),
+        alone("twenty_upgrades_between_two_versions", BUILD, two_versions),
         alone("a_version_that_does_not_start_is_refused", QUICK, refused),
         alone("a_killed_keeper_is_continued", QUICK, a_killed_keeper_is_continued),
         alone("keep_leaves_the_mount_to_a_successor", QUICK, keep),
     ]
 }
 
-fn upgrades(count: u64) -> Verdict {
+fn upgrades(count: u64) -> Result<Seen> {
     let serving = Serving::start(&[])?;
     let readers = Readers::start(&serving)?;
     let keeper = serving.keeper();
@@ -36,7 +42,69 @@ fn upgrades(count: u64) -> Verdict {
     ensure!(serving.number("upgrades")? == count, "{:#}", serving.status());
     ensure!(serving.number("takeovers")? == 0, "{:#}", serving.status());
     ensure!(serving.keeper() == keeper, "the keeper's pid has changed");
+    serving.stop()?;
+    Ok(seen)
+}
+
+/// A version with other tables follows, then one with the former, and so on. Files
+/// that were open before are read on, for whoever reads them.
+fn other_tables() -> Verdict {
+    const CHANGES: usize = 6;
+    let folder = support::folder()?;
+    let layout = folder.path().join("layout");
+    let serving = Serving::start(&["--rehearse", &format!("layout={}", layout.display())])?;
+    let readers = Readers::start(&serving)?;
+    for change in 1..=CHANGES {
+        match change % 2 {
+            0 => fs::remove_file(&layout)?,
+            _another => fs::write(&layout, "1000")?,
+        }
+        serving.command(&["upgrade"])?.succeeded()?;
+        serving.until("the tables are begun anew", || {
+            Ok(serving.log().matches("kept other tables").count() == change)
+        })?;
+        // A worker of the same version understands them.
+        serving.replace_worker(Signal::SIGKILL)?;
+    }
+    let mut seen = readers.finish()?;
+    seen.forgive_steps_back(CHANGES)?;
+    seen.nothing_wrong(&format!("{CHANGES} changes of the tables"))?;
+    let begun_anew = serving.log().matches("kept other tables").count();
+    ensure!(begun_anew == CHANGES, "begun anew {begun_anew} times:\n{}", serving.log());
     serving.stop()
+}
+
+/// This version and the one before it, as they are built, in turn.
+fn two_versions() -> Verdict {
+    let versions = [binaries::before()?, binaries::path("portholefs")?];
+    let folder = support::folder()?;
+    let installed = folder.path().join("portholefs");
+    install(&versions[1], &installed)?;
+    let serving = Serving::start_by(vec![installed.clone()], support::folder()?, &[])?;
+    let readers = Readers::start(&serving)?;
+    for version in versions.iter().cycle().take(20) {
+        install(version, &installed)?;
+        serving.command(&["upgrade"])?.succeeded()?;
+        let worker = serving.worker()?.context("nobody serves")?;
+        let runs = fs::metadata(format!("/proc/{worker}/exe"))?.ino();
+        ensure!(runs == fs::metadata(&installed)?.ino(), "it is not what is installed");
+    }
+    let mut seen = readers.finish()?;
+    if serving.log().contains("kept other tables") {
+        seen.forgive_steps_back(20)?;
+    }
+    seen.nothing_wrong("20 upgrades between two versions")?;
+    seen.without_stall()?;
+    ensure!(serving.number("takeovers")? == 0, "{:#}", serving.status());
+    serving.stop()
+}
+
+/// Puts another program in the place of the one that runs.
+fn install(program: &Path, place: &Path) -> Verdict {
+    let beside = place.with_extension("new");
+    fs::copy(program, &beside)?;
+    fs::rename(&beside, place)?;
+    Ok(())
 }
 
 fn refused() -> Verdict {

@@ -3,9 +3,11 @@
 //!
 //! [`mod@serve`] is the story; [`preflight`] checks the machine, [`lock`] sees to it
 //! that a mount point has one daemon, [`mount_point`] makes the place ready,
-//! [`orphans`] finds what a killed keeper left and [`adopt`] continues it, [`background`] is `--daemon`.
+//! [`orphans`] finds what a killed keeper left and [`adopt`] continues it, [`background`] is `--daemon`,
+//! [`abort_file`] the last resort.
 //! [`health`] and [`upgrade`] come from outside.
 
+mod abort_file;
 pub mod adopt;
 pub mod background;
 pub mod command_lines;

@@ -20,7 +20,7 @@ use crate::daemon::lock::{Lock, LockError, Status};
 use crate::daemon::mount_point::MountPointError;
 use crate::daemon::orphans::Orphans;
 use crate::daemon::preflight::PreflightError;
-use crate::daemon::{Hint, adopt, mount_point, preflight, service_manager};
+use crate::daemon::{Hint, abort_file, adopt, mount_point, preflight, service_manager};
 use crate::fuse::session::Session;
 use crate::keeper;
 use crate::shared::slots::SLOTS;
@@ -173,6 +173,7 @@ fn become_keeper(
         descriptor::place(lock.as_fd(), descriptors::LOCK)?;
         let program = std::fs::File::open("/proc/self/exe")?;
         descriptor::place(program.as_fd(), descriptors::PROGRAM)?;
+        leave_abort_file(&words.mount_point);
         if let Some(socket) = service_manager::socket()? {
             descriptor::place(socket.as_fd(), descriptors::NOTIFY)?;
         }
@@ -180,6 +181,17 @@ fn become_keeper(
         Ok(process::execute(program.as_fd(), &words.keeper()?))
     };
     system("become the keeper")(become_it().unwrap_or_else(|error| error))
+}
+
+/// The keeper's last resort. Without it only readers of workers that nobody can end
+/// are worse off, so a machine that has none is served all the same.
+fn leave_abort_file(path: &Path) {
+    let device = mount_point::device(path).ok().flatten().unwrap_or(0);
+    let left = abort_file::open(device)
+        .and_then(|file| descriptor::place(file.as_fd(), descriptors::ABORT));
+    if let Err(error) = left {
+        warn!(%error, "readers will not get an error should every worker be stuck");
+    }
 }
 
 fn system(action: &'static str) -> impl FnOnce(io::Error) -> ServeError {

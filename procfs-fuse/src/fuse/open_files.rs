@@ -35,6 +35,9 @@ const LOCKS: usize = 64;
 #[derive(Debug)]
 pub(crate) struct OpenFiles {
     shared: &'static Shared,
+    /// Part of every handle: those given out before the tables were begun anew
+    /// stand for nothing.
+    era: u16,
     books: Mutex<Books>,
     locks: [Mutex<()>; LOCKS],
 }
@@ -93,6 +96,7 @@ impl OpenFiles {
         books.free_records.reverse();
         Self {
             shared,
+            era: low_half(shared.header.era.load(SeqCst)),
             books: Mutex::new(books),
             locks: std::array::from_fn(|_index| Mutex::new(())),
         }
@@ -127,7 +131,7 @@ impl OpenFiles {
             self.shared.header.unrecorded_opens.fetch_add(1, SeqCst);
             return UNRECORDED;
         };
-        let handle = u64::from(record.begin()) << 32 | u64::from(index);
+        let handle = handle(record.begin(), self.era, index);
         slot.handle.store(handle, SeqCst);
         slot.handle_for.store(unique, SeqCst);
         record.share.store(share, SeqCst);
@@ -138,11 +142,11 @@ impl OpenFiles {
 
     /// The open file that `handle` stands for, while it is open.
     pub(crate) fn find(&self, handle: u64) -> Option<OpenFile<'_>> {
-        let (generation, index) = taken_apart(handle);
+        let (generation, era, index) = taken_apart(handle);
         let record = self.shared.open_table.records.get(index as usize)?;
         let lock = self.locks.get(index as usize % LOCKS)?;
         let file = OpenFile { files: self, record, _alone: lock.lock() };
-        (record.state() == (Use::Open, generation)).then_some(file)
+        (era == self.era && record.state() == (Use::Open, generation)).then_some(file)
     }
 
     /// Forgets a closed file; nothing happens when it is not open.
@@ -152,7 +156,7 @@ impl OpenFiles {
         let share = file.record.share.load(SeqCst);
         let mut books = self.books.lock();
         file.record.free();
-        books.free_records.push(taken_apart(handle).1);
+        books.free_records.push(taken_apart(handle).2);
         give_back(&mut books.records_of, share, 1);
     }
 
@@ -304,10 +308,21 @@ fn give_back(counts: &mut HashMap<u64, u32>, share: u64, number: u32) {
     }
 }
 
-/// Generation and place of a handle.
-fn taken_apart(handle: u64) -> (u32, u32) {
-    let [high, low] = [handle >> 32, handle & u64::from(u32::MAX)];
-    (u32::try_from(high).unwrap_or(0), u32::try_from(low).unwrap_or(0))
+/// Generation, era and place as one word: 32, 16 and 16 bits.
+fn handle(generation: u32, era: u16, index: u32) -> u64 {
+    u64::from(generation) << 32 | u64::from(era) << 16 | u64::from(index)
+}
+
+/// Generation, era and place of a handle.
+fn taken_apart(handle: u64) -> (u32, u16, u32) {
+    let generation = u32::try_from(handle >> 32).unwrap_or(0);
+    (generation, low_half(handle >> 16), low_half(handle).into())
+}
+
+/// The lowest 16 bits.
+fn low_half(word: u64) -> u16 {
+    let [a, b, ..] = word.to_le_bytes();
+    u16::from_le_bytes([a, b])
 }
 
 #[cfg(test)]
@@ -455,10 +470,25 @@ mod tests {
         let first = files.open(slot(shared), 5, ONE, |_record| {});
         files.close(first);
         let second = files.open(slot(shared), 7, ONE, |_record| {});
-        assert_eq!(taken_apart(first).1, taken_apart(second).1);
+        assert_eq!(taken_apart(first).2, taken_apart(second).2);
         assert!(files.find(first).is_none());
         assert!(files.find(second).is_some());
         assert!(files.find(UNRECORDED).is_none());
+    }
+
+    #[test]
+    fn a_handle_of_an_earlier_era_stands_for_nothing() {
+        let shared = memory();
+        let before = OpenFiles::take_over(shared).open(slot(shared), 5, ONE, |_record| {});
+        assert_eq!(taken_apart(before), (1, 0, 0));
+        let shared = memory();
+        shared.header.era.store(0x1_0003, SeqCst);
+        let files = OpenFiles::take_over(shared);
+        let after = files.open(slot(shared), 6, 2, |_record| {});
+        assert_eq!(taken_apart(after), (1, 3, 0));
+        assert!(files.find(before).is_none());
+        files.close(before);
+        assert!(files.find(after).is_some());
     }
 
     #[test]

@@ -5,6 +5,8 @@
 //! before trusting a daemon with production. Readers on the host are spared.
 
 use std::fmt;
+use std::fs;
+use std::io;
 use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
@@ -31,6 +33,10 @@ enum Fault {
     Slow,
     /// Do not start while a file is there, at any path.
     Refuse,
+    /// Begin to start, and get no further while a file is there.
+    Stall,
+    /// Be of a version whose tables have the layout that a file says.
+    Layout,
 }
 
 /// The argument is not a fault and a path.
@@ -48,6 +54,8 @@ impl FromStr for Rehearsal {
             "hang" => Fault::Hang,
             "slow" => Fault::Slow,
             "refuse" => Fault::Refuse,
+            "stall" => Fault::Stall,
+            "layout" => Fault::Layout,
             _unknown => return Err(RehearsalError),
         };
         Ok(Self { fault, path: path.to_owned() })
@@ -62,6 +70,8 @@ impl fmt::Display for Rehearsal {
             Fault::Hang => "hang",
             Fault::Slow => "slow",
             Fault::Refuse => "refuse",
+            Fault::Stall => "stall",
+            Fault::Layout => "layout",
         };
         write!(f, "{fault}={}", self.path)
     }
@@ -79,13 +89,30 @@ impl Rehearsal {
                 thread::park();
             },
             Fault::Slow => thread::sleep(SLOW),
-            Fault::Refuse => {}
+            Fault::Refuse | Fault::Stall | Fault::Layout => {}
         }
     }
 
-    /// True when a worker is not to start.
-    pub(crate) fn refuses_to_start(&self) -> bool {
-        self.fault == Fault::Refuse && Path::new(&self.path).exists()
+    /// Fails as told while a worker starts.
+    ///
+    /// # Errors
+    ///
+    /// When it is not to start.
+    pub(crate) fn before_start(&self) -> io::Result<()> {
+        let is_there = || Path::new(&self.path).exists();
+        match self.fault {
+            Fault::Refuse if is_there() => Err(io::Error::other("told not to start")),
+            Fault::Stall if is_there() => loop {
+                thread::park();
+            },
+            _not_at_the_start => Ok(()),
+        }
+    }
+
+    /// Which layout the tables of this version have, where it is not the real one.
+    pub(crate) fn layout(&self) -> Option<u64> {
+        let text = (self.fault == Fault::Layout).then(|| fs::read_to_string(&self.path).ok());
+        text.flatten()?.trim().parse().ok()
     }
 }
 
@@ -97,7 +124,7 @@ mod tests {
     fn arguments_are_a_fault_and_a_path() {
         let crash = Rehearsal { fault: Fault::Crash, path: "proc/stat".to_owned() };
         assert_eq!("crash=proc/stat".parse(), Ok(crash));
-        for text in ["crash=a", "hang=a/b", "slow=a", "refuse=/x=y"] {
+        for text in ["crash=a", "hang=a/b", "slow=a", "refuse=/x=y", "stall=/x", "layout=/x"] {
             assert_eq!(text.parse::<Rehearsal>().unwrap().to_string(), text);
         }
         for text in ["", "crash", "explode=proc/stat", "=proc/stat"] {

@@ -5,7 +5,7 @@
 //! serves or, after a crash, while the kernel queues requests.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
@@ -22,6 +22,7 @@ use crate::fuse::rehearsal::Rehearsal;
 use crate::fuse::source::Source;
 use crate::fuse::tree::Tree;
 use crate::serve;
+use crate::shared::header::TABLES;
 use crate::shared::slots::{BANKS, Bank, SLOTS, State};
 use crate::shared::{Shared, UNMOUNTED, descriptors};
 use crate::sys::{crash, descriptor, fuse_device, shared_memory};
@@ -54,18 +55,18 @@ pub fn run(options: WorkerOptions) -> io::Result<()> {
     let bank = shared.banks.get(options.bank).ok_or_else(no_bank)?;
     prepare_to_crash(shared, bank)?;
     let tree = Tree::new(serve::list(&options.settings.root));
+    let layout = options.rehearsals.iter().find_map(Rehearsal::layout).unwrap_or(TABLES);
     let source = if options.fallback {
         Source::Host
     } else {
-        if options.rehearsals.iter().any(Rehearsal::refuses_to_start) {
-            return Err(io::Error::other("told not to start"));
-        }
+        options.rehearsals.iter().try_for_each(Rehearsal::before_start)?;
         let memory = Box::new(SharedHistories::new(shared));
         let server = serve::Server::new(options.settings).map_err(io::Error::other)?;
         Source::Server(Box::new(server.with_memory(memory)), options.rehearsals)
     };
     announce(bank, &inherited)?;
     inherited.wait_for(bank, State::Serving)?;
+    understand_tables(shared, inherited.memory.as_fd(), layout)?;
     let filesystem = Filesystem::take_over(tree, source, shared);
     let Inherited { wake, devices, watch, .. } = inherited;
     let server = Arc::new(Server { filesystem, devices, watch, shared });
@@ -145,6 +146,26 @@ fn announce(bank: &Bank, inherited: &Inherited) -> io::Result<()> {
     }
     bank.set_state(State::Ready);
     unistd::write(&inherited.keeper_wake, &1_u64.to_ne_bytes())?;
+    Ok(())
+}
+
+/// Begins new tables when those of the worker before, who has ended, are of another
+/// `layout`. Killed on the way it leaves tables that the next worker begins anew.
+fn understand_tables(shared: &Shared, memory: BorrowedFd<'_>, layout: u64) -> io::Result<()> {
+    let header = &shared.header;
+    let found = header.tables.load(SeqCst);
+    if found == layout {
+        return Ok(());
+    }
+    header.tables.store(0, SeqCst);
+    header.era.fetch_add(1, SeqCst);
+    shared_memory::clear_tables(memory)?;
+    header.tables.store(layout, SeqCst);
+    warn!(
+        found,
+        layout,
+        "the version before kept other tables: open files are answered for whoever reads them"
+    );
     Ok(())
 }
 

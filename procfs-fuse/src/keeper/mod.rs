@@ -16,6 +16,7 @@
 
 pub mod plan;
 mod report;
+mod stuck;
 mod workers;
 
 use std::fs::OpenOptions;
@@ -34,7 +35,8 @@ use crate::sys::{descriptor, process, shared_memory};
 
 use plan::Plan;
 
-/// How often starting a worker is tried again after one could not start.
+/// How often starting a worker is tried again after one could not start, and one
+/// that starts is looked at.
 const RETRY_MS: u16 = 1000;
 
 /// What the keeper holds.
@@ -52,12 +54,16 @@ struct Keeper {
     lock: OwnedFd,
     /// The service manager, where there is one.
     notify: Option<OwnedFd>,
+    /// Ends the session, for readers that would wait for ever.
+    abort: Option<OwnedFd>,
     /// The child that heals containers, while it may live.
     healer: Option<Pid>,
     /// The bank of the fallback worker, while it lives.
     fallback: Option<usize>,
     /// The last worker could not start.
     retry: bool,
+    /// When the last worker was started, in nanoseconds of `CLOCK_BOOTTIME`.
+    started_ns: u64,
     /// Somebody waits to hear that reads are answered.
     unannounced: bool,
 }
@@ -115,9 +121,11 @@ impl Keeper {
             wake: inherited(descriptors::KEEPER_WAKE)?,
             lock: inherited(descriptors::LOCK)?,
             notify: inherited(descriptors::NOTIFY).ok(),
+            abort: inherited(descriptors::ABORT).ok(),
             healer: None,
             fallback: None,
             retry: false,
+            started_ns: 0,
             unannounced: shared.banks.iter().all(|bank| bank.state() != State::Serving),
         };
         keeper.pass_on(false)?;
@@ -127,7 +135,8 @@ impl Keeper {
     /// Says whether the keeper's own descriptors pass through exec: to a new
     /// keeper, but never to a worker.
     fn pass_on(&self, inherited: bool) -> io::Result<()> {
-        for own in [&self.lock, &self.program].into_iter().chain(&self.notify) {
+        let optional = [&self.notify, &self.abort].into_iter().flatten();
+        for own in [&self.lock, &self.program].into_iter().chain(optional) {
             descriptor::set_inherited(own, inherited)?;
         }
         Ok(())
@@ -138,18 +147,20 @@ impl Keeper {
     /// The session is not among them: whoever waits for it is woken by every
     /// request. That it has ended, the worker's exit code tells.
     fn turn(&mut self) -> io::Result<Option<End>> {
-        let timeout = if self.retry { PollTimeout::from(RETRY_MS) } else { PollTimeout::NONE };
+        let is_expecting = self.retry || self.find(State::Starting).is_some();
+        let timeout = if is_expecting { RETRY_MS.into() } else { PollTimeout::NONE };
         let mut waiting = [
             PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
             PollFd::new(self.wake.as_fd(), PollFlags::POLLIN),
             PollFd::new(self.watch.as_fd(), PollFlags::POLLIN),
         ];
-        if poll(&mut waiting, timeout)? == 0 {
-            self.try_again()?;
-            return Ok(None);
-        }
+        let happened = poll(&mut waiting, timeout)?;
         let [signals, wake, watch] =
             waiting.map(|fd| fd.revents().is_some_and(|events| !events.is_empty()));
+        self.look_for_stalled()?;
+        if happened == 0 && self.retry {
+            self.try_again()?;
+        }
         if wake {
             drain(&self.wake);
             self.adopt_ready()?;

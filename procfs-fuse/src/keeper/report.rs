@@ -11,10 +11,8 @@ use nix::unistd;
 
 use crate::keeper::Keeper;
 use crate::shared::slots::State;
+use crate::sys::fixed_text::Text;
 use crate::sys::process;
-
-/// Room for a status: a path of 4,096 bytes, escaped, and some numbers.
-const ROOM: usize = 8192;
 
 /// Adds one and returns the new count.
 pub(super) fn count(counter: &AtomicU64) -> u64 {
@@ -36,7 +34,8 @@ impl Keeper {
         if self.write_status(&mut text).is_ok() {
             // The status is for people; a full disk must not end the keeper.
             let _full = pwrite(&self.lock, text.bytes(), 0);
-            let _full = unistd::ftruncate(&self.lock, i64::try_from(text.length).unwrap_or(0));
+            let _full =
+                unistd::ftruncate(&self.lock, i64::try_from(text.bytes().len()).unwrap_or(0));
         }
     }
 
@@ -81,31 +80,5 @@ impl Keeper {
             // A manager that does not listen is no reason to stop serving.
             let _not_listening = unistd::write(socket, state);
         }
-    }
-}
-
-/// Text in a fixed buffer; writing more than fits is an error.
-struct Text {
-    buffer: [u8; ROOM],
-    length: usize,
-}
-
-impl Text {
-    fn new() -> Self {
-        Self { buffer: [0; ROOM], length: 0 }
-    }
-
-    fn bytes(&self) -> &[u8] {
-        self.buffer.get(..self.length).unwrap_or_default()
-    }
-}
-
-impl Write for Text {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let end = self.length.checked_add(text.len()).ok_or(fmt::Error)?;
-        let place = self.buffer.get_mut(self.length..end).ok_or(fmt::Error)?;
-        place.copy_from_slice(text.as_bytes());
-        self.length = end;
-        Ok(())
     }
 }

@@ -5,14 +5,13 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::Ordering::SeqCst;
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{self, Pid};
 
 use crate::keeper::{Keeper, report};
 use crate::shared::header::WATCH_INTERVAL;
-use crate::shared::slots::{Bank, State};
+use crate::shared::slots::{Bank, MOST_STUCK, State};
 use crate::shared::{UNMOUNTED, descriptors};
 use crate::sys::{clock, process, timer};
 
@@ -33,11 +32,11 @@ impl Keeper {
         if self.find(State::Starting).is_some() && !fallback {
             return Ok(());
         }
-        let Some(index) = self.find(State::Free) else {
-            self.retry = true;
-            report::log("every bank belongs to a worker that cannot be killed");
-            return Ok(());
-        };
+        let Some(index) = self.find(State::Free) else { return self.no_bank() };
+        let too_many = self.stuck() >= MOST_STUCK;
+        let fallback = fallback || too_many;
+        self.retry |= too_many;
+        self.started_ns = clock::boottime_ns();
         let Some(bank) = self.shared.banks.get(index) else { return Ok(()) };
         bank.claim(report::count(&self.shared.header.generation));
         let commands = if fallback { &self.plan.fallbacks } else { &self.plan.workers };
@@ -50,10 +49,13 @@ impl Keeper {
         Ok(())
     }
 
-    /// A worker could not be started a while ago: tries again.
+    /// A worker could not be started a while ago, or no real one: tries again.
     pub(super) fn try_again(&mut self) -> io::Result<()> {
-        let fallback = self.find(State::Serving).is_none();
-        self.start(self.program.as_fd().try_clone_to_owned()?.as_fd(), fallback)
+        let serves = self.find(State::Serving).is_some();
+        if serves && self.stuck() >= MOST_STUCK {
+            return Ok(());
+        }
+        self.start(self.program.as_fd().try_clone_to_owned()?.as_fd(), !serves)
     }
 
     /// Lets a ready worker serve, in the place of the one that serves now.
@@ -129,6 +131,9 @@ impl Keeper {
 
     /// Ends every child, at the end.
     pub(super) fn kill_all(&self) {
+        if self.stuck() > 0 {
+            self.abort();
+        }
         if let Some(healer) = self.healer {
             let _dead_already = kill(healer, Signal::SIGKILL);
         }
@@ -142,11 +147,11 @@ impl Keeper {
     /// Has a child unmount, so that no path is looked up here.
     pub(super) fn unmount(&mut self) -> io::Result<()> {
         let child = process::spawn(self.program.as_fd(), &self.plan.unmount)?;
-        dies(child, UNMOUNT_MS);
+        process::ends_within(child, UNMOUNT_MS);
         Ok(())
     }
 
-    fn find(&self, state: State) -> Option<usize> {
+    pub(super) fn find(&self, state: State) -> Option<usize> {
         self.shared.banks.iter().position(|bank| bank.state() == state)
     }
 
@@ -191,7 +196,7 @@ impl Keeper {
 
     /// A worker died before it could serve. Somebody else's SIGKILL says nothing
     /// about the program; anything else does.
-    fn did_not_start(&mut self, killed: bool) -> io::Result<()> {
+    pub(super) fn did_not_start(&mut self, killed: bool) -> io::Result<()> {
         if self.next_program.is_some() {
             self.refuse_upgrade();
         }
@@ -223,23 +228,13 @@ impl Keeper {
     }
 
     /// Kills the worker of a bank, and goes on without it when it does not die.
-    fn end(&self, index: usize) {
+    pub(super) fn end(&self, index: usize) {
         let Some(bank) = self.shared.banks.get(index) else { return };
         let pid = pid_of(bank);
         // Until `reap` has buried it the pid is its own, dead or not.
         let _dead_already = kill(pid, Signal::SIGKILL);
-        bank.lose(dies(pid, DEATH_MS));
+        bank.lose(process::ends_within(pid, DEATH_MS));
     }
-}
-
-/// Waits for a child's death, but leaves it to be buried.
-fn dies(pid: Pid, limit_ms: u16) -> bool {
-    let Ok(pidfd) = process::pidfd_open(pid) else {
-        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-        return !matches!(waitid(Id::Pid(pid), flags), Ok(WaitStatus::StillAlive));
-    };
-    let mut waiting = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
-    poll(&mut waiting, PollTimeout::from(limit_ms)).is_ok_and(|ready| ready > 0)
 }
 
 fn pid_of(bank: &Bank) -> Pid {

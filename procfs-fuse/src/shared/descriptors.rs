@@ -25,9 +25,12 @@ pub const NOTIFY: RawFd = 104;
 /// The program file to start workers from; the keeper's alone.
 pub const PROGRAM: RawFd = 105;
 
+/// The file of fusectl that ends the session; the keeper's alone.
+pub const ABORT: RawFd = 106;
+
 /// An eventfd for each bank, which the keeper writes when the worker has
 /// something to do.
-pub const WORKER_WAKE: [RawFd; BANKS] = [110, 111, 112, 113];
+pub const WORKER_WAKE: [RawFd; BANKS] = [110, 111, 112, 113, 114, 115, 116, 117];
 
 /// The session's descriptor of `/dev/fuse` and its clones, one for each thread
 /// of a worker.

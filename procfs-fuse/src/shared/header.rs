@@ -6,9 +6,14 @@ use std::time::Duration;
 /// The first word: "porthole" in ASCII.
 const MAGIC: u64 = u64::from_be_bytes(*b"porthole");
 
-/// Counts incompatible changes of [`Shared`](crate::shared::Shared). Workers of
-/// versions with different layouts cannot follow each other.
-pub const LAYOUT: u64 = 2;
+/// Counts incompatible changes of the header and the banks. Versions that differ
+/// in it cannot follow each other: the newer one is refused.
+pub const LAYOUT: u64 = 3;
+
+/// Counts incompatible changes of everything after the banks, and of what its words
+/// mean. A worker that finds tables of another number begins new ones
+/// (docs/decisions/layout.md).
+pub const TABLES: u64 = 1;
 
 /// How often the keeper looks for hung workers while requests are in flight.
 pub const WATCH_INTERVAL: Duration = Duration::from_millis(250);
@@ -43,6 +48,11 @@ pub struct Header {
     pub quarantined_answers: AtomicU64,
     /// Files opened without a record, because the table or a share of it was full.
     pub unrecorded_opens: AtomicU64,
+    /// Which layout the tables have; 0 while they are begun anew.
+    pub tables: AtomicU64,
+    /// How often the tables were begun anew: handles of files that were opened
+    /// before are recognised by it, and stand for nothing.
+    pub era: AtomicU64,
     /// Which file system the mount is (`st_dev`): major number in the upper half,
     /// minor in the lower.
     pub device: AtomicU64,
@@ -59,6 +69,7 @@ pub struct LayoutError {
 impl Header {
     /// Marks new memory as having this version's layout.
     pub fn format(&self) {
+        self.tables.store(TABLES, SeqCst);
         self.layout.store(LAYOUT, SeqCst);
         self.magic.store(MAGIC, SeqCst);
     }

@@ -22,7 +22,8 @@ pub mod texts;
 /// Exit code of a worker that found the file system unmounted.
 pub const UNMOUNTED: i32 = 3;
 
-/// The whole layout; see the parts.
+/// The whole layout; see the parts. What every version must find where it is comes
+/// first; what follows, the tables, a version may begin anew.
 #[derive(Debug)]
 #[repr(C, align(4096))]
 pub struct Shared {
@@ -30,7 +31,7 @@ pub struct Shared {
     pub header: header::Header,
     /// Requests that are being answered, one bank for each worker.
     pub banks: [slots::Bank; slots::BANKS],
-    /// Requests that killed workers.
+    /// Requests that killed workers. The first of the tables.
     pub quarantine: quarantine::Quarantine,
     /// Open files.
     pub open_table: open_table::OpenTable,
@@ -38,4 +39,19 @@ pub struct Shared {
     pub texts: texts::Texts,
     /// What is remembered about containers.
     pub histories: histories::Histories,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::mem::{offset_of, size_of};
+
+    use super::*;
+
+    /// Whoever changes a size raises the number of what has changed. So does who
+    /// changes what a word means, which nothing notices.
+    #[test]
+    fn another_size_is_another_layout() {
+        assert_eq!((header::LAYOUT, offset_of!(Shared, quarantine)), (3, 430_080));
+        assert_eq!((header::TABLES, size_of::<Shared>()), (1, 36_339_712));
+    }
 }

@@ -15,8 +15,14 @@ use std::sync::atomic::{
 };
 
 /// Workers that can exist at once: one that serves, its successor, and hung ones
-/// that SIGKILL has not ended yet.
-pub const BANKS: usize = 4;
+/// that SIGKILL has not ended yet ([`MOST_STUCK`]).
+pub const BANKS: usize = 8;
+
+/// Hung workers that may be left behind before their successors serve the host's
+/// files: what so many waited for, the next one would wait for too. A request is
+/// in quarantine once it has hung two. The banks beyond are for the fallback worker
+/// and its successor.
+pub const MOST_STUCK: usize = BANKS - 2;
 
 /// Threads of a worker. More than a few find nothing to do: a request takes
 /// microseconds.

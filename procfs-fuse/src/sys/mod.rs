@@ -6,6 +6,7 @@
 pub mod clock;
 pub mod crash;
 pub mod descriptor;
+pub mod fixed_text;
 pub mod fuse_device;
 pub mod pid_namespace;
 pub mod plain;

@@ -2,9 +2,11 @@
 
 use std::ffi::{CStr, CString, c_char};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::{ForkResult, Pid, fork};
 
 /// Arguments and environment of a program, ready for execve(2).
@@ -78,6 +80,16 @@ pub fn pidfd_open(pid: Pid) -> io::Result<OwnedFd> {
     // SAFETY: pidfd_open takes two integers and touches no memory of ours.
     let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), NO_FLAGS) };
     owned(fd)
+}
+
+/// Waits for a child's death, but leaves it to be buried; false when it takes longer.
+pub fn ends_within(pid: Pid, limit_ms: u16) -> bool {
+    let Ok(pidfd) = pidfd_open(pid) else {
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        return !matches!(waitid(Id::Pid(pid), flags), Ok(WaitStatus::StillAlive));
+    };
+    let mut waiting = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
+    poll(&mut waiting, PollTimeout::from(limit_ms)).is_ok_and(|ready| ready > 0)
 }
 
 /// Copies descriptor `number` out of the process behind `pidfd`;

@@ -1,10 +1,11 @@
 //! The memfd that outlives workers: made, mapped, and kept in memory.
 
 use std::io;
-use std::mem::size_of;
+use std::mem::{offset_of, size_of};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 
+use nix::fcntl::{FallocateFlags, fallocate};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, ProtFlags, mlock, mmap};
 use nix::sys::stat::fstat;
@@ -28,19 +29,16 @@ pub fn create() -> io::Result<OwnedFd> {
     Ok(memory)
 }
 
-/// Maps the memory for the rest of this process's life.
+/// Maps the memory for the rest of this process's life. One that another version has
+/// made may be longer or shorter; it only ever grows.
 ///
 /// # Errors
 ///
-/// * `InvalidData`: the memory has another size, so it is of another version.
-/// * `ENOMEM`: no room in the address space.
+/// `ENOMEM`: no room in the address space, or no more memory.
 pub fn map(memory: BorrowedFd<'_>) -> io::Result<&'static Shared> {
     let expected = size_of::<Shared>();
-    if usize::try_from(fstat(memory)?.st_size).ok() != Some(expected) {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            "the running daemon's memory has another size than this version's layout",
-        ));
+    if usize::try_from(fstat(memory)?.st_size).is_ok_and(|size| size < expected) {
+        ftruncate(memory, i64::try_from(expected).map_err(io::Error::other)?)?;
     }
     let length = std::num::NonZero::new(expected).ok_or(io::ErrorKind::InvalidInput)?;
     let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
@@ -51,6 +49,19 @@ pub fn map(memory: BorrowedFd<'_>) -> io::Result<&'static Shared> {
     // stays inside it. `Shared` is made of atomic integers alone: every bit
     // pattern is a value, and other processes may change them at any time.
     Ok(unsafe { address.cast::<Shared>().as_ref() })
+}
+
+/// Forgets everything after the banks, however long it is.
+///
+/// # Errors
+///
+/// `ENOSYS`, `EOPNOTSUPP`: none that a memfd has.
+pub fn clear_tables(memory: BorrowedFd<'_>) -> io::Result<()> {
+    let begin = i64::try_from(offset_of!(Shared, quarantine)).map_err(io::Error::other)?;
+    let end = fstat(memory)?.st_size;
+    let hole = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+    fallocate(memory, hole, begin, end - begin)?;
+    Ok(())
 }
 
 /// Brings the pages of `part` into memory, writable, and keeps them there.
