@@ -14,6 +14,7 @@ mod orphaned;
 mod readers;
 mod serving;
 mod silent;
+mod stuck;
 mod upgrade;
 
 use std::process::ExitCode;
@@ -22,7 +23,13 @@ fn main() -> ExitCode {
     if let Some(mount_point) = std::env::var_os(readers::READER) {
         return readers::read(mount_point.as_ref());
     }
-    let trials =
-        [crash::trials(), faults::trials(), heal::trials(), orphaned::trials(), upgrade::trials()];
+    let trials = [
+        crash::trials(),
+        faults::trials(),
+        heal::trials(),
+        orphaned::trials(),
+        stuck::trials(),
+        upgrade::trials(),
+    ];
     support::program::main(trials.into_iter().flatten().collect())
 }

@@ -1,7 +1,7 @@
 //! A daemon whose processes are known by name.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -106,6 +106,11 @@ impl Serving {
     /// What its processes have logged.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// Waits for the end of its keeper, whatever brings it about.
+    pub(crate) fn ended(&mut self) -> Result<ExitStatus> {
+        Ok(self.keeper.wait()?)
     }
 
     /// Sends `signal` to the worker and waits for its successor.
