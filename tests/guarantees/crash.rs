@@ -27,6 +27,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         alone("faults_and_aborts_are_not_noticed", QUICK, || faults_and_aborts().map(|_seen| ())),
         alone("requests_in_flight_are_answered", QUICK, || requests_in_flight().map(|_seen| ())),
         alone("a_dead_daemon_is_noticed", QUICK, a_dead_daemon_is_noticed),
+        alone("buffers_that_are_not_in_memory_are_noticed", QUICK, || is_noticed("prefault")),
+        alone("requests_noted_after_they_were_read_are_noticed", QUICK, || is_noticed("journal")),
     ]
 }
 
@@ -67,6 +69,28 @@ fn faults_and_aborts() -> Result<Seen> {
 /// Answers take 3 ms, so nearly every kill hits some.
 fn requests_in_flight() -> Result<Seen> {
     kills(&["--rehearse", "slow=proc/meminfo"], 50, &[Signal::SIGKILL], 30_000)
+}
+
+/// The control: with a precaution left out, kills make readers complain or hang. Not
+/// each kill does, so there are up to 2,000 of them.
+fn is_noticed(precaution: &str) -> Verdict {
+    for round in 1..=20 {
+        let serving = Serving::start(&["--rehearse", &format!("without={precaution}")])?;
+        let mut readers = Readers::start(&serving)?;
+        for kill in 0..100 {
+            thread::sleep(Duration::from_micros(kill * 37 % 1000));
+            serving.replace_worker(Signal::SIGKILL)?;
+        }
+        let hang = readers.hang(Duration::from_secs(2))?;
+        // Ends the session, and with it the waits.
+        drop(serving);
+        let faults = readers.finish()?.faults;
+        if hang || !faults.is_empty() {
+            eprintln!("noticed in round {round}; hang: {hang}, faults: {}", faults.len());
+            return Ok(());
+        }
+    }
+    anyhow::bail!("2,000 kills without {precaution} were not noticed")
 }
 
 /// The control: with keeper and worker dead, readers must complain.

@@ -75,6 +75,23 @@ impl Readers {
         Ok(Self { children, _groups: groups })
     }
 
+    /// Asks them to end; true when one cannot within `patience`.
+    pub(crate) fn hang(&mut self, patience: Duration) -> Result<bool> {
+        for child in &mut self.children {
+            drop(child.stdin.take());
+        }
+        let deadline = Instant::now() + patience;
+        for child in &mut self.children {
+            while child.try_wait()?.is_none() {
+                if Instant::now() > deadline {
+                    return Ok(true);
+                }
+                thread::sleep(Duration::from_millis(5));
+            }
+        }
+        Ok(false)
+    }
+
     /// Ends them; fails when one hangs.
     pub(crate) fn finish(mut self) -> Result<Seen> {
         let mut seen = Seen::default();

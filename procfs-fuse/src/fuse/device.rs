@@ -16,13 +16,14 @@ use nix::errno::Errno;
 use nix::unistd;
 
 use crate::fuse::filesystem::Filesystem;
+use crate::fuse::rehearsal::Omission;
 use crate::fuse::reply::Reply;
 use crate::fuse::request::Request;
 use crate::log::limited;
 use crate::shared::Shared;
 use crate::shared::header::WATCH_INTERVAL;
 use crate::shared::slots::{Bank, REQUEST_LENGTH, Slot};
-use crate::sys::{clock, fuse_device, timer};
+use crate::sys::{clock, fuse_device, shared_memory, timer};
 
 /// Everything that answering needs; shared by all threads.
 #[derive(Debug)]
@@ -34,6 +35,8 @@ pub(crate) struct Server {
     /// Has the keeper look after busy slots.
     pub(crate) watch: OwnedFd,
     pub(crate) shared: &'static Shared,
+    /// A precaution that is left out on purpose.
+    pub(crate) omission: Option<Omission>,
 }
 
 impl Server {
@@ -46,7 +49,7 @@ impl Server {
         let Some(device) = self.devices.get(number) else { return Ok(()) };
         let mut reply = Reply::new();
         slot.thread.store(unistd::gettid().as_raw().cast_unsigned(), SeqCst);
-        while receive(device.as_fd(), slot)? {
+        while receive(device.as_fd(), slot, self.omission)? {
             self.answer(device.as_fd(), slot, &mut reply)?;
         }
         Ok(())
@@ -103,9 +106,15 @@ impl Server {
 }
 
 /// Waits for a request; false once unmounted.
-fn receive(device: BorrowedFd<'_>, slot: &Slot) -> io::Result<bool> {
+fn receive(device: BorrowedFd<'_>, slot: &Slot, omission: Option<Omission>) -> io::Result<bool> {
     loop {
-        let Err(error) = fuse_device::read_request(device, &slot.request) else { return Ok(true) };
+        let read = match omission {
+            None => fuse_device::read_request(device, &slot.request),
+            Some(Omission::Prefault) => shared_memory::forget(&slot.request)
+                .and_then(|()| fuse_device::read_request(device, &slot.request)),
+            Some(Omission::Journal) => fuse_device::read_and_note(device, &slot.request),
+        };
+        let Err(error) = read else { return Ok(true) };
         match error.raw_os_error() {
             // ENOENT: the caller was killed while its request was being copied.
             Some(libc::EINTR | libc::EAGAIN | libc::ENOENT) => {}

@@ -37,6 +37,19 @@ enum Fault {
     Stall,
     /// Be of a version whose tables have the layout that a file says.
     Layout,
+    /// Leave out a precaution: see [`Omission`].
+    Without,
+}
+
+/// A precaution without which kills are noticed: the tests of the guarantees see to
+/// it that they would notice. Whoever leaves one out does without
+/// `FUSE_NOTIFY_RESEND` too, which would hide some of it where there is one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Omission {
+    /// `without=prefault`: the buffers are not in memory when requests are read.
+    Prefault,
+    /// `without=journal`: a request is noted after it was read.
+    Journal,
 }
 
 /// The argument is not a fault and a path.
@@ -56,6 +69,7 @@ impl FromStr for Rehearsal {
             "refuse" => Fault::Refuse,
             "stall" => Fault::Stall,
             "layout" => Fault::Layout,
+            "without" => Fault::Without,
             _unknown => return Err(RehearsalError),
         };
         Ok(Self { fault, path: path.to_owned() })
@@ -72,6 +86,7 @@ impl fmt::Display for Rehearsal {
             Fault::Refuse => "refuse",
             Fault::Stall => "stall",
             Fault::Layout => "layout",
+            Fault::Without => "without",
         };
         write!(f, "{fault}={}", self.path)
     }
@@ -89,7 +104,7 @@ impl Rehearsal {
                 thread::park();
             },
             Fault::Slow => thread::sleep(SLOW),
-            Fault::Refuse | Fault::Stall | Fault::Layout => {}
+            Fault::Refuse | Fault::Stall | Fault::Layout | Fault::Without => {}
         }
     }
 
@@ -109,6 +124,15 @@ impl Rehearsal {
         }
     }
 
+    /// Which precaution is left out.
+    pub(crate) fn omission(&self) -> Option<Omission> {
+        match (self.fault, self.path.as_str()) {
+            (Fault::Without, "prefault") => Some(Omission::Prefault),
+            (Fault::Without, "journal") => Some(Omission::Journal),
+            _none => None,
+        }
+    }
+
     /// Which layout the tables of this version have, where it is not the real one.
     pub(crate) fn layout(&self) -> Option<u64> {
         let text = (self.fault == Fault::Layout).then(|| fs::read_to_string(&self.path).ok());
@@ -124,7 +148,15 @@ mod tests {
     fn arguments_are_a_fault_and_a_path() {
         let crash = Rehearsal { fault: Fault::Crash, path: "proc/stat".to_owned() };
         assert_eq!("crash=proc/stat".parse(), Ok(crash));
-        for text in ["crash=a", "hang=a/b", "slow=a", "refuse=/x=y", "stall=/x", "layout=/x"] {
+        for text in [
+            "crash=a",
+            "hang=a/b",
+            "slow=a",
+            "refuse=/x=y",
+            "stall=/x",
+            "layout=/x",
+            "without=journal",
+        ] {
             assert_eq!(text.parse::<Rehearsal>().unwrap().to_string(), text);
         }
         for text in ["", "crash", "explode=proc/stat", "=proc/stat"] {

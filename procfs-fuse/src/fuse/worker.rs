@@ -18,7 +18,7 @@ use crate::config::Settings;
 use crate::fuse::device::Server;
 use crate::fuse::filesystem::Filesystem;
 use crate::fuse::histories::SharedHistories;
-use crate::fuse::rehearsal::Rehearsal;
+use crate::fuse::rehearsal::{Omission, Rehearsal};
 use crate::fuse::source::Source;
 use crate::fuse::tree::Tree;
 use crate::serve;
@@ -53,7 +53,11 @@ pub fn run(options: WorkerOptions) -> io::Result<()> {
     shared.header.check().map_err(io::Error::other)?;
     let no_bank = || io::Error::other("the keeper named a bank that is not there");
     let bank = shared.banks.get(options.bank).ok_or_else(no_bank)?;
-    prepare_to_crash(shared, bank)?;
+    let omission = options.rehearsals.iter().find_map(Rehearsal::omission);
+    if omission != Some(Omission::Prefault) {
+        keep_buffers(bank);
+    }
+    prepare_to_crash(shared)?;
     let tree = Tree::new(serve::list(&options.settings.root));
     let layout = options.rehearsals.iter().find_map(Rehearsal::layout).unwrap_or(TABLES);
     let source = if options.fallback {
@@ -69,7 +73,7 @@ pub fn run(options: WorkerOptions) -> io::Result<()> {
     understand_tables(shared, inherited.memory.as_fd(), layout)?;
     let filesystem = Filesystem::take_over(tree, source, shared);
     let Inherited { wake, devices, watch, .. } = inherited;
-    let server = Arc::new(Server { filesystem, devices, watch, shared });
+    let server = Arc::new(Server { filesystem, devices, watch, shared, omission });
     take_over(&server, bank)?;
     bank.reading.store(1, SeqCst);
     start_threads(&server, bank)?;
@@ -120,15 +124,19 @@ fn wait(wake: &OwnedFd) -> io::Result<()> {
     }
 }
 
-/// Makes sure that a crash at any later moment costs nothing: request buffers
-/// are in memory, and whoever crashes is blamed.
-fn prepare_to_crash(shared: &'static Shared, bank: &'static Bank) -> io::Result<()> {
+/// Brings the request buffers into memory, to stay there: else a kill while one is
+/// brought in would be noticed.
+fn keep_buffers(bank: &'static Bank) {
     if let Err(error) = shared_memory::keep_resident(bank) {
         warn!(%error, "request buffers cannot be locked in memory; a crash under memory pressure may be noticed");
     }
     for slot in &bank.slots {
         slot.request.touch();
     }
+}
+
+/// Makes sure that whoever crashes at any later moment is blamed.
+fn prepare_to_crash(shared: &'static Shared) -> io::Result<()> {
     crash::install(shared)?;
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
@@ -179,6 +187,7 @@ fn take_over(server: &Server, bank: &Bank) -> io::Result<()> {
         return Ok(());
     }
     if header.can_resend.load(SeqCst) == 1
+        && server.omission.is_none()
         && let Some(device) = server.devices.first()
     {
         fuse_device::resend(device.as_fd())?;

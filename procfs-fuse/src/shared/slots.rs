@@ -174,7 +174,8 @@ impl Buffer {
         }
     }
 
-    fn copy_in(&self, bytes: &[u8]) {
+    /// Copies `bytes` to the beginning.
+    pub fn copy_in(&self, bytes: &[u8]) {
         for (byte, word) in bytes.iter().zip(&self.0) {
             word.store(*byte, Relaxed);
         }

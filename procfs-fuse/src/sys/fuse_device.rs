@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use crate::shared::slots::Buffer;
+use crate::shared::slots::{Buffer, REQUEST_LENGTH};
 
 /// Opens another descriptor of the session behind `session`, with a list of
 /// requests in flight of its own; `FUSE_DEV_IOC_CLONE`, Linux 4.2.
@@ -38,6 +38,19 @@ pub fn read_request(device: BorrowedFd<'_>, buffer: &Buffer) -> io::Result<usize
     // is just another party that writes them.
     let length = unsafe { libc::read(device.as_raw_fd(), start, buffer.0.len()) };
     usize::try_from(length).map_err(|_negative| io::Error::last_os_error())
+}
+
+/// The same into memory of this process, and from there into `buffer`: what this
+/// program never does but to show what happens then.
+///
+/// # Errors
+///
+/// As [`read_request`].
+pub fn read_and_note(device: BorrowedFd<'_>, buffer: &Buffer) -> io::Result<usize> {
+    let mut private = [0; REQUEST_LENGTH];
+    let length = nix::unistd::read(device, &mut private)?;
+    buffer.copy_in(private.get(..length).unwrap_or_default());
+    Ok(length)
 }
 
 /// Has the kernel hand out again what was read from any descriptor of the

@@ -7,11 +7,12 @@ use std::ptr::NonNull;
 
 use nix::fcntl::{FallocateFlags, fallocate};
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use nix::sys::mman::{MapFlags, ProtFlags, mlock, mmap};
+use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mlock, mmap};
 use nix::sys::stat::fstat;
 use nix::unistd::ftruncate;
 
 use crate::shared::Shared;
+use crate::shared::slots::Buffer;
 
 /// Name of the memfd as `/proc/PID/fd` shows it.
 pub const NAME: &str = "portholefs";
@@ -74,5 +75,18 @@ pub fn keep_resident<T>(part: &'static T) -> io::Result<()> {
     // SAFETY: `part` is a live reference, so the range is mapped; locking reads
     // and changes no byte of it.
     unsafe { mlock(address, size_of::<T>())? };
+    Ok(())
+}
+
+/// Takes the pages of `buffer` out of memory; they are zero when they are used again.
+///
+/// # Errors
+///
+/// `EINVAL`: they are locked, or no part of a memfd.
+pub fn forget(buffer: &Buffer) -> io::Result<()> {
+    let address = NonNull::from(buffer).cast();
+    // SAFETY: the range is that of a live reference and stays mapped; its bytes
+    // become zero, which is a value of the atomic integers that it is made of.
+    unsafe { madvise(address, size_of::<Buffer>(), MmapAdvise::MADV_REMOVE)? };
     Ok(())
 }
