@@ -7,6 +7,7 @@ mod clients;
 mod cpu_directory;
 mod cpu_share;
 mod daemon;
+mod differential;
 mod isolation;
 mod lifecycle;
 mod limits;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
         cpu_directory::trials(),
         cpu_share::trials(),
         daemon::trials(),
+        differential::trials(),
         isolation::trials(),
         lifecycle::trials(),
         limits::trials(),

@@ -70,15 +70,17 @@ if seconds:
     events = dict(poll.poll(seconds * 1000)).get(file, 0)
     print('error' if events & select.POLLERR else 'fired' if events else 'silent')";
 
-/// Kernels differ in whom they let set which trigger; a container may what a
-/// process of the host with the same rights may, on the same file.
+/// Kernels differ in whom they let set which trigger, and with `nsdelegate`, as
+/// systemd mounts cgroup2, they let nobody whose cgroup namespace begins at the group.
+/// A container may what a process with the same rights may, on the same file.
 fn a_trigger_is_what_the_groups_file_makes_of_it() -> Verdict {
     let container = Container::sleeping(&[])?;
     let words = ["/usr/bin/python3", "-c", TRIGGER];
     for trigger in ["some 100000 2000000", "some 50000 1000000", "some 0 0", "no trigger"] {
         let rest = |path: &str| [path.to_owned(), trigger.to_owned(), "0".to_owned()];
         let own = group(&container).join("memory.pressure");
-        let mut outside = Command::new("setpriv");
+        let mut outside = Command::new("nsenter");
+        outside.args(["--target", &container.init()?.to_string(), "--cgroup", "setpriv"]);
         outside.args(["--inh-caps=-all", "--bounding-set=-sys_resource"]).args(words);
         let outside = Ran::new(outside.args(rest(&own.to_string_lossy())))?.succeeded()?;
         let rest = rest("/proc/pressure/memory");

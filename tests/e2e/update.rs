@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::Trial;
 use support::{Container, Group, Need, Ran, Verdict, container, daemon, trial};
 
@@ -305,11 +305,7 @@ fn a_moved_process_is_told_its_new_group() -> Verdict {
 /// What `docker exec` does, by the tools of util-linux.
 fn who_joins_namespaces_and_group_sees_the_container() -> Verdict {
     let container = Container::sleeping(&["-m", "96m"])?;
-    let inspected = Ran::new(container::porthole()?.args(["inspect", container.id()]))?;
-    let noted: serde_json::Value = serde_json::from_str(&inspected.stdout)?;
-    let Some(init) = noted.pointer("/status/init/pid") else {
-        bail!("no first process is noted\n{inspected}")
-    };
+    let init = container.init()?;
     let script = format!(
         "echo 0 >{}/cgroup.procs && exec nsenter --target {init} --mount --pid --cgroup --uts \
          cat /proc/meminfo",

@@ -64,6 +64,14 @@ impl Container {
         &self.id
     }
 
+    /// Its first process, as the host numbers it.
+    pub fn init(&self) -> Result<i64> {
+        let inspected = Ran::new(porthole()?.args(["inspect", &self.id]))?.succeeded()?;
+        let noted: serde_json::Value = serde_json::from_str(&inspected.stdout)?;
+        let init = noted.pointer("/status/init/pid").and_then(serde_json::Value::as_i64);
+        init.with_context(|| format!("no first process is noted\n{inspected}"))
+    }
+
     /// Runs `program` in it, to its end.
     pub fn exec(&self, program: &[&str]) -> Result<Ran> {
         let ran = Ran::new(porthole()?.args(["exec", &self.id, "--"]).args(program))?;

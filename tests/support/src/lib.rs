@@ -4,7 +4,8 @@
 //! * [`program`]: one test program: its trials, and the check that it left nothing behind;
 //! * [`daemon`], [`container`], [`group`], [`terminal`]: things that are there while a value lives;
 //! * [`process`]: who is whose child;
-//! * [`ran`]: what a program printed, and the evidence when it is wrong.
+//! * [`ran`]: what a program printed, and the evidence when it is wrong;
+//! * [`random`]: numbers that look random, and can be drawn again.
 //!
 //! The tests are an oracle, so what they compare with is read here anew, from
 //! the kernel's files, and not with the product's own readers.
@@ -20,6 +21,7 @@ pub mod needs;
 pub mod process;
 pub mod program;
 pub mod ran;
+pub mod random;
 pub mod terminal;
 
 pub use container::Container;
@@ -29,6 +31,7 @@ pub use leaks::folder;
 pub use needs::Need;
 pub use program::{alone, trial};
 pub use ran::Ran;
+pub use random::Random;
 
 /// What a test returns: `Err` carries the evidence.
 pub type Verdict = anyhow::Result<()>;
