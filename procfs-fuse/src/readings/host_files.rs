@@ -130,11 +130,14 @@ impl HostFiles {
 impl HostFile {
     fn read(&self) -> io::Result<Arc<str>> {
         let mut kept = self.file.lock();
-        let file = match kept.take() {
-            Some(file) => file,
-            None => File::open(&self.path)?,
-        };
-        // A descriptor that failed is not kept.
+        // A descriptor that failed is not kept: its file may be there anew.
+        if let Some(file) = kept.take()
+            && let Ok(bytes) = read_to_end(&file)
+        {
+            *kept = Some(file);
+            return Ok(String::from_utf8_lossy(&bytes).into());
+        }
+        let file = File::open(&self.path)?;
         let bytes = read_to_end(&file)?;
         *kept = Some(file);
         Ok(String::from_utf8_lossy(&bytes).into())

@@ -226,6 +226,11 @@ mod tests {
             symlink("../../../../bus/cpu", machine.path().join(cpu).join("subsystem")).unwrap();
         }
         write("sys/devices/system/cpu/cpu1/online", 0o644);
+        write("sys/devices/system/cpu/cpufreq/policy0/related_cpus", 0o444);
+        for cpu in ["cpu0", "cpu1"] {
+            let link = machine.path().join("sys/devices/system/cpu").join(cpu).join("cpufreq");
+            symlink("../cpufreq/policy0", link).unwrap();
+        }
         write("sys/devices/system/cpu/possible", 0o444);
         machine
     }
@@ -247,11 +252,14 @@ mod tests {
         let expected = [
             "proc/meminfo: proc/meminfo".to_owned(),
             format!("{cpu}/cpu*: directory"),
+            format!("{cpu}/cpu*/cpufreq: directory"),
+            format!("{cpu}/cpu*/cpufreq/related_cpus: {cpu}/cpu*/cpufreq/*_cpus"),
             format!("{cpu}/cpu*/online: {cpu}/**, not everywhere"),
             format!("{cpu}/cpu*/subsystem: link"),
             format!("{cpu}/cpu*/topology: directory"),
             format!("{cpu}/cpu*/topology/core_cpus_list: {cpu}/cpu*/topology/*_list"),
             format!("{cpu}/cpu*/topology/core_id: {cpu}/**"),
+            format!("{cpu}/cpufreq: directory"),
             format!("{cpu}/possible: {cpu}/**"),
         ];
         assert_eq!(found, expected);

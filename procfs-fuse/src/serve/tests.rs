@@ -320,3 +320,66 @@ fn nowhere_to_look_is_an_error_at_the_start() {
     let expected = format!("{} is gone: the task has ended", root.path().join(path).display());
     assert_eq!(error.to_string(), expected);
 }
+
+/// A host with four CPUs in two cores, and a container that has the last core.
+fn machine_with_cores() -> Machine {
+    let machine = Machine::new(V2);
+    for (cpu, siblings) in [(0, "0-1"), (1, "0-1"), (2, "2-3"), (3, "2-3")] {
+        let directory = format!("sys/devices/system/cpu/cpu{cpu}");
+        machine.write(&format!("{directory}/topology/core_cpus_list"), &format!("{siblings}\n"));
+        machine.write(&format!("{directory}/topology/core_id"), &format!("{}\n", cpu / 2));
+        machine.write(&format!("{directory}/cpu_capacity"), &format!("100{cpu}\n"));
+    }
+    machine.v2_container(ID);
+    machine.write(&format!("sys/fs/cgroup/{ID}/cpuset.cpus.effective"), "2-3\n");
+    machine.write(&format!("sys/fs/cgroup/{ID}/cpu.max"), "max 100000\n");
+    machine.host_task(500, &format!("0::/{ID}\n"));
+    machine.host_task(300, "0::/user.slice\n");
+    machine
+}
+
+/// What `thread` reads of its CPU `cpu`.
+fn read_of_cpu(machine: &Machine, thread: u32, cpu: u32, name: &str) -> io::Result<String> {
+    let path = format!("sys/devices/system/cpu/cpu*/{name}");
+    let server = machine.server();
+    let file = File { cpu: Some(cpu), ..file(&path) };
+    let opening = server.open(Some(file), thread);
+    let mut out = Vec::new();
+    server.text(file, &opening, &mut out)?;
+    Ok(String::from_utf8(out).unwrap())
+}
+
+#[test]
+fn a_cpu_is_the_containers_physical_one_in_its_own_numbers() {
+    let machine = machine_with_cores();
+    let read = |thread, cpu, name| read_of_cpu(&machine, thread, cpu, name).unwrap();
+    assert_eq!(read(500, 0, "topology/core_cpus_list"), "0-1\n");
+    assert_eq!(read(500, 0, "topology/core_id"), "1\n");
+    assert_eq!(read(500, 1, "cpu_capacity"), "1003\n");
+    assert_eq!(read(300, 2, "topology/core_cpus_list"), "2-3\n");
+    assert_eq!(read(300, 0, "cpu_capacity"), "1000\n");
+}
+
+#[test]
+fn a_cpu_that_was_taken_away_is_gone() {
+    let machine = machine_with_cores();
+    let gone = read_of_cpu(&machine, 500, 2, "cpu_capacity").unwrap_err();
+    assert_eq!(gone.raw_os_error(), Some(libc::ENODEV));
+    let missing = read_of_cpu(&machine, 500, 0, "online").unwrap_err();
+    assert_eq!(missing.kind(), io::ErrorKind::NotFound);
+}
+
+#[test]
+fn numbers_of_cpus_are_the_hosts_where_they_cannot_be_told() {
+    let machine = machine_with_cores();
+    let numbers = |thread| {
+        let server = machine.server();
+        server.cpu_numbers(&server.open(None, thread))
+    };
+    let own = cgroupfs::cpu_list::parse("2-3").unwrap();
+    assert_eq!(numbers(500), CpuNumbers::Containers(own));
+    assert_eq!(numbers(300), CpuNumbers::Hosts);
+    assert_eq!(numbers(0), CpuNumbers::Hosts);
+    machine.write(&format!("sys/fs/cgroup/{ID}/cpu.max"), "nonsense\n");
+    assert_eq!(numbers(500), CpuNumbers::Hosts);
+}
