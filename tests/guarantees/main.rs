@@ -9,6 +9,7 @@ mod contained;
 mod crash;
 mod faults;
 mod heal;
+mod managed;
 mod monitored;
 mod orphaned;
 mod readers;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         crash::trials(),
         faults::trials(),
         heal::trials(),
+        managed::trials(),
         orphaned::trials(),
         stuck::trials(),
         upgrade::trials(),

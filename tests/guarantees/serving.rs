@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use support::{Ran, Verdict, binaries, leaks};
+use support::{Ran, Verdict, binaries, leaks, process};
 
 /// How long anything may take that takes milliseconds: a virtual machine without
 /// KVM is slow.
@@ -50,6 +50,22 @@ impl Serving {
         self.until("it serves again", || {
             Ok(self.number("keeper_pid")? == keeper && self.worker()?.is_some())
         })
+    }
+
+    /// Kills its keeper and its worker, so that nobody is left.
+    pub(crate) fn kill_all(&mut self) -> Verdict {
+        // It must not start another worker meanwhile.
+        kill(self.keeper(), Signal::SIGSTOP)?;
+        for process in process::descendants(self.keeper())? {
+            kill(process, Signal::SIGKILL)?;
+            self.until("it is dead", || Ok(process::descendants(self.keeper())?.is_empty()))?;
+        }
+        self.kill_keeper()
+    }
+
+    /// From now on it is started by another program.
+    pub(crate) fn becomes(&mut self, program: Vec<PathBuf>) {
+        self.program = program;
     }
 
     /// Kills its keeper and nobody else.

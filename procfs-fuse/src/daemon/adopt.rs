@@ -14,8 +14,8 @@ use nix::unistd::Pid;
 use tracing::{info, warn};
 
 use crate::daemon::orphans::Orphans;
-use crate::shared::descriptors;
 use crate::shared::slots::State;
+use crate::shared::{Shared, descriptors};
 use crate::sys::{descriptor, process};
 
 /// How long a worker may take to die: longer than anything but uninterruptible
@@ -59,14 +59,19 @@ fn take(orphans: &Orphans) -> io::Result<()> {
     for (pid, pidfd) in orphans.pids.iter().zip(&pidfds) {
         end(*pid, pidfd.as_fd())?;
     }
-    for bank in &orphans.shared.banks {
+    bury(orphans.shared);
+    Ok(())
+}
+
+/// Leaves what the workers of `shared`, all of which are dead, had read to the next.
+pub(super) fn bury(shared: &Shared) {
+    for bank in &shared.banks {
         bank.set_state(match bank.state() {
             State::Serving | State::Lost | State::Hung => State::Lost,
             State::Free | State::Starting | State::Ready => State::Free,
         });
     }
-    orphans.shared.header.takeovers.fetch_add(1, SeqCst);
-    Ok(())
+    shared.header.takeovers.fetch_add(1, SeqCst);
 }
 
 fn end(worker: Pid, pidfd: BorrowedFd<'_>) -> io::Result<()> {

@@ -3,7 +3,8 @@
 //!
 //! [`mod@serve`] is the story; [`preflight`] checks the machine, [`lock`] sees to it
 //! that a mount point has one daemon, [`mount_point`] makes the place ready,
-//! [`orphans`] finds what a killed keeper left and [`adopt`] continues it, [`background`] is `--daemon`,
+//! [`orphans`] finds what a killed keeper left and [`adopt`] continues it, [`stored`] what
+//! the service manager kept, [`background`] is `--daemon`,
 //! [`abort_file`] the last resort.
 //! [`health`] and [`upgrade`] come from outside.
 
@@ -18,6 +19,7 @@ pub mod orphans;
 pub mod preflight;
 mod serve;
 pub mod service_manager;
+pub mod stored;
 pub mod upgrade;
 
 pub use crate::hint::{Hint, one_line};

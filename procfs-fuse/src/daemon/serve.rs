@@ -20,7 +20,8 @@ use crate::daemon::lock::{Lock, LockError, Status};
 use crate::daemon::mount_point::MountPointError;
 use crate::daemon::orphans::Orphans;
 use crate::daemon::preflight::PreflightError;
-use crate::daemon::{Hint, abort_file, adopt, mount_point, preflight, service_manager};
+use crate::daemon::stored::Stored;
+use crate::daemon::{Hint, abort_file, adopt, mount_point, preflight, service_manager, stored};
 use crate::fuse::session::Session;
 use crate::keeper;
 use crate::shared::slots::SLOTS;
@@ -89,6 +90,7 @@ pub struct ServeOptions {
 /// Why it could not start.
 pub fn serve(options: ServeOptions) -> Result<Infallible, ServeError> {
     let ServeOptions { announcement, log_file, mut words } = options;
+    let stored = Stored::take();
     preflight::check()?;
     words.mount_point = mount_point::absolute(&words.mount_point)?;
     announcement.detach().map_err(system("leave the terminal"))?;
@@ -102,7 +104,11 @@ pub fn serve(options: ServeOptions) -> Result<Infallible, ServeError> {
             "not in the host's pid namespace: readers that it cannot see get the host's files (in Kubernetes: hostPID: true)"
         );
     }
-    if !Orphans::of(&words.mount_point).is_some_and(|orphans| adopt::adopt(&orphans)) {
+    if Orphans::of(&words.mount_point).is_some_and(|orphans| adopt::adopt(&orphans)) {
+        drop(stored);
+    } else if stored.leave_for_keeper(&words.mount_point) {
+        leave_wakers().map_err(system("prepare the keeper"))?;
+    } else {
         begin(&words.mount_point)?;
     }
     let failed = become_keeper(&lock, &words, announcement, log_file.as_deref());
@@ -133,14 +139,20 @@ fn leave_for_keeper(session: &Session, device: u64) -> io::Result<()> {
     shared.header.device.store(device, SeqCst);
     note(shared, session, devices.len());
     descriptor::place(memory.as_fd(), descriptors::MEMORY)?;
+    leave_wakers()?;
+    for (device, number) in devices.iter().zip(descriptors::DEVICES) {
+        descriptor::place(device.as_fd(), number)?;
+    }
+    Ok(())
+}
+
+/// What keeper and workers wake each other with.
+fn leave_wakers() -> io::Result<()> {
     descriptor::place(timer::create()?.as_fd(), descriptors::WATCH)?;
     let keeper_wake = EventFd::from_flags(EfdFlags::EFD_NONBLOCK)?;
     descriptor::place(keeper_wake.as_fd(), descriptors::KEEPER_WAKE)?;
     for number in descriptors::WORKER_WAKE {
         descriptor::place(EventFd::new()?.as_fd(), number)?;
-    }
-    for (device, number) in devices.iter().zip(descriptors::DEVICES) {
-        descriptor::place(device.as_fd(), number)?;
     }
     Ok(())
 }
@@ -176,6 +188,9 @@ fn become_keeper(
         leave_abort_file(&words.mount_point);
         if let Some(socket) = service_manager::socket()? {
             descriptor::place(socket.as_fd(), descriptors::NOTIFY)?;
+            if let Err(error) = stored::store(&socket) {
+                warn!(%error, "the service manager does not keep the session");
+            }
         }
         announcement.redirect_log(log_file)?;
         Ok(process::execute(program.as_fd(), &words.keeper()?))

@@ -1,14 +1,68 @@
-//! The socket of the service manager (`NOTIFY_SOCKET`), as a descriptor.
+//! The service manager: its socket (`NOTIFY_SOCKET`), as a descriptor, and the
+//! descriptors that it keeps for the next start.
 //!
 //! The keeper tells readiness with one write, without allocating; the crate that
 //! speaks this protocol looks the socket up for each message.
+//!
+//! Source of truth: sd_notify(3) and sd_listen_fds(3).
 
+use std::collections::HashMap;
 use std::env;
-use std::io;
-use std::os::fd::OwnedFd;
+use std::io::{self, IoSlice};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+
+use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
+
+use crate::shared::descriptors::Stored;
+use crate::sys::descriptor;
+
+/// Gives the manager on `socket` a descriptor to keep, in the place of an earlier one
+/// of that name. A manager that keeps none takes no notice.
+///
+/// It is not to watch it (`FDPOLL=0`): every request would wake it.
+///
+/// # Errors
+///
+/// When the manager does not listen.
+pub fn keep(socket: BorrowedFd<'_>, stored: &Stored, fd: BorrowedFd<'_>) -> io::Result<()> {
+    forget(socket, stored)?;
+    let text = format!("FDSTORE=1\nFDPOLL=0\nFDNAME={}", stored.name);
+    send(socket, text.as_bytes(), &[ControlMessage::ScmRights(&[fd.as_raw_fd()])])
+}
+
+/// Has the manager on `socket` close what it keeps by this name.
+///
+/// # Errors
+///
+/// When the manager does not listen.
+pub fn forget(socket: BorrowedFd<'_>, stored: &Stored) -> io::Result<()> {
+    send(socket, stored.forget, &[])
+}
+
+fn send(socket: BorrowedFd<'_>, text: &[u8], control: &[ControlMessage<'_>]) -> io::Result<()> {
+    let text = [IoSlice::new(text)];
+    sendmsg::<()>(socket.as_raw_fd(), &text, control, MsgFlags::MSG_NOSIGNAL, None)?;
+    Ok(())
+}
+
+/// What the manager has kept for this process, by name. Ask once, and before
+/// anything else is opened.
+pub fn kept() -> HashMap<String, OwnedFd> {
+    const FIRST: RawFd = 3;
+    let variable = |name: &str| env::var(name).ok();
+    if variable("LISTEN_PID") != Some(std::process::id().to_string()) {
+        return HashMap::new();
+    }
+    let names = variable("LISTEN_FDNAMES").unwrap_or_default();
+    let count = variable("LISTEN_FDS").and_then(|count| count.parse().ok()).unwrap_or(0);
+    let named = names.split(':').take(count).map(str::to_owned).zip(FIRST..);
+    let opened =
+        named.filter_map(|(name, number)| Some((name, descriptor::inherited(number).ok()?)));
+    opened.filter(|(_name, fd)| descriptor::set_inherited(fd, false).is_ok()).collect()
+}
 
 /// The service manager's socket, connected; `None` when nobody manages us.
 ///

@@ -27,7 +27,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::unistd::{self, Pid};
+use nix::unistd::Pid;
 
 use crate::shared::slots::State;
 use crate::shared::{Shared, descriptors};
@@ -162,11 +162,11 @@ impl Keeper {
             self.try_again()?;
         }
         if wake {
-            drain(&self.wake);
+            descriptor::drain(&self.wake);
             self.adopt_ready()?;
         }
         if watch {
-            drain(&self.watch);
+            descriptor::drain(&self.watch);
             self.look_for_hung()?;
         }
         if signals { self.take_signals() } else { Ok(None) }
@@ -229,12 +229,7 @@ impl Keeper {
             End::Unmounted => report::log("unmounted by somebody else; stopping"),
         }
         self.kill_all();
+        self.forget_stored();
         Ok(())
     }
-}
-
-/// Takes what is to be read from an eventfd or a timer, which never waits.
-fn drain(counter: &OwnedFd) {
-    let mut value = [0; 8];
-    let _nothing_left = unistd::read(counter, &mut value);
 }

@@ -10,6 +10,7 @@ use nix::sys::uio::pwrite;
 use nix::unistd;
 
 use crate::keeper::Keeper;
+use crate::shared::descriptors;
 use crate::shared::slots::State;
 use crate::sys::fixed_text::Text;
 use crate::sys::process;
@@ -72,6 +73,11 @@ impl Keeper {
             unistd::dup2_stdout(io::stderr().as_fd())?;
         }
         Ok(())
+    }
+
+    /// The session has ended: has the service manager close what it keeps of it.
+    pub(super) fn forget_stored(&self) {
+        descriptors::STORED.iter().for_each(|stored| self.notify(stored.forget));
     }
 
     /// Sends `state` to the service manager, if there is one.

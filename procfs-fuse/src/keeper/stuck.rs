@@ -38,13 +38,14 @@ impl Keeper {
     /// session is ended, and the keeper: the next one mounts anew and heals.
     pub(super) fn no_bank(&mut self) -> io::Result<()> {
         report::log("every bank belongs to a worker that cannot be killed");
-        if [State::Serving, State::Ready, State::Starting].iter().any(|&on| self.find(on).is_some())
-        {
+        let is_any = |state| self.find(state).is_some();
+        if is_any(State::Serving) || is_any(State::Ready) || is_any(State::Starting) {
             self.retry = true;
             return Ok(());
         }
         report::log("no worker can serve; readers get an error now");
         self.abort();
+        self.forget_stored();
         self.unmount()?;
         Err(io::ErrorKind::TimedOut.into())
     }

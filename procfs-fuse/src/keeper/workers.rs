@@ -217,14 +217,12 @@ impl Keeper {
         let was = bank.state();
         report::log("a worker hangs; it is replaced");
         self.end(index);
-        match was {
-            State::Serving => {
-                self.shared.header.last_end.store(libc::SIGSTOP.cast_unsigned(), SeqCst);
-                report::count(&self.shared.header.takeovers);
-                self.adopt_ready()
-            }
-            _not_serving_yet => Ok(()),
+        if was != State::Serving {
+            return Ok(());
         }
+        self.shared.header.last_end.store(libc::SIGSTOP.cast_unsigned(), SeqCst);
+        report::count(&self.shared.header.takeovers);
+        self.adopt_ready()
     }
 
     /// Kills the worker of a bank, and goes on without it when it does not die.

@@ -40,3 +40,24 @@ pub const DEVICES: [RawFd; SLOTS] = [120, 121, 122, 123];
 pub fn of_workers() -> impl Iterator<Item = RawFd> {
     [MEMORY, WATCH, KEEPER_WAKE].into_iter().chain(WORKER_WAKE).chain(DEVICES)
 }
+
+/// What the service manager keeps, so that a session can be continued when all of its
+/// processes were killed: what they wait for readers with, and what they had read.
+pub const STORED: [Stored; 1 + SLOTS] = [
+    Stored { number: MEMORY, name: "memory", forget: b"FDSTOREREMOVE=1\nFDNAME=memory" },
+    Stored { number: DEVICES[0], name: "device-0", forget: b"FDSTOREREMOVE=1\nFDNAME=device-0" },
+    Stored { number: DEVICES[1], name: "device-1", forget: b"FDSTOREREMOVE=1\nFDNAME=device-1" },
+    Stored { number: DEVICES[2], name: "device-2", forget: b"FDSTOREREMOVE=1\nFDNAME=device-2" },
+    Stored { number: DEVICES[3], name: "device-3", forget: b"FDSTOREREMOVE=1\nFDNAME=device-3" },
+];
+
+/// A descriptor that the service manager keeps.
+#[derive(Debug)]
+pub struct Stored {
+    /// Its number in the daemon's processes.
+    pub number: RawFd,
+    /// Its name for the service manager.
+    pub name: &'static str,
+    /// The message that has the service manager close it.
+    pub forget: &'static [u8],
+}

@@ -41,6 +41,12 @@ pub fn close(numbers: impl IntoIterator<Item = RawFd>) {
     }
 }
 
+/// Takes what is to be read from an eventfd or a timer that never waits.
+pub fn drain(counter: impl AsFd) {
+    let mut value = [0; 8];
+    let _nothing_left = nix::unistd::read(counter, &mut value);
+}
+
 /// Says whether `fd` passes through exec.
 ///
 /// # Errors
