@@ -3,6 +3,7 @@
 //! The same program runs on whatever machine it finds itself on: cgroup v1,
 //! hybrid, or pure v2 in the VM. What a test needs of the machine it says.
 
+mod agreement;
 mod clients;
 mod cpu_directory;
 mod cpu_share;
@@ -22,6 +23,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let trials = [
+        agreement::trials(),
         clients::trials(),
         cpu_directory::trials(),
         cpu_share::trials(),
