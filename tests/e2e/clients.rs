@@ -287,6 +287,9 @@ fn python_and_psutil_count_cpus() -> Verdict {
         let expression = "os.cpu_count(), psutil.cpu_count(), len(psutil.cpu_times(percpu=True))";
         let (ran, words) = python(&["--cpus", cpus], expression)?;
         ran.equal("os.cpu_count(), psutil.cpu_count(), rows", &words, &vec![*count as f64; 3])?;
+        let (ran, words) = python(&["--cpus", cpus], "psutil.cpu_count(logical=False), 0")?;
+        let cores = words.first().copied().unwrap_or_default();
+        ran.between("cores", cores, 1.0, *count as f64)?;
     }
     Ok(())
 }
