@@ -20,7 +20,7 @@ use crate::capture::{self, CaptureError};
 use crate::config::Settings;
 use crate::daemon::background::{self, Announcement};
 use crate::daemon::command_lines::Words;
-use crate::daemon::{self, Hint, ServeOptions, health, lock, mount_point, upgrade};
+use crate::daemon::{self, Hint, ServeOptions, health, lock, mount_point, upgrade, worker_group};
 use crate::fuse::rehearsal::Rehearsal;
 use crate::fuse::worker::{self, WorkerOptions};
 use crate::inject::{self, Order};
@@ -320,6 +320,7 @@ fn worker(args: WorkerArgs) -> ExitCode {
 fn unmount(args: &ChildArgs) -> ExitCode {
     args.common.start();
     let_go_of_the_session();
+    worker_group::remove(std::os::unix::process::parent_id());
     match mount_point::clear(&args.mount_point) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed_with_hint(&error),

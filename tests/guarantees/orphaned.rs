@@ -1,7 +1,7 @@
 //! A keeper that was killed alone: its worker answers on, everybody says so, and
 //! the next start continues it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::Trial;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use support::{Need, Ran, Verdict, alone, binaries, leaks, process};
+use support::{Need, Ran, Verdict, alone, binaries, group, leaks, process};
 
 use crate::readers::Readers;
 use crate::serving::Serving;
@@ -20,6 +20,7 @@ const NEEDS: &[Need] = &[Need::Container, Need::Controller("memory")];
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         alone("a_killed_keeper_is_told_of", NEEDS, a_killed_keeper_is_told_of),
+        alone("killing_a_group_leaves_keeper_or_worker", NEEDS, killing_a_group),
         alone("porthole_run_continues_a_worker_without_keeper", NEEDS, porthole_run_continues),
         alone("keepers_killed_while_workers_start_are_continued", NEEDS, killed_at_any_instant),
     ]
@@ -58,6 +59,38 @@ fn a_killed_keeper_is_told_of() -> Verdict {
     serving.start_again()?;
     serving.command(&["health"])?.succeeded()?;
     serving.stop()
+}
+
+/// Whoever kills all processes of a control group takes the keeper or the worker, not
+/// both; the group is gone with the daemon.
+fn killing_a_group() -> Verdict {
+    let serving = Serving::start(&[])?;
+    let readers = Readers::start(&serving)?;
+    ensure!(serving.status().get("separate_group") == Some(&true.into()), "{:#}", serving.status());
+    let worker = serving.worker()?.context("nobody serves")?;
+    let group = group_of(worker)?;
+    ensure!(group.starts_with(group_of(serving.keeper())?), "{} is elsewhere", group.display());
+    let processes = std::fs::read_to_string(group.join("cgroup.procs"))?;
+    ensure!(processes.trim() == worker.to_string(), "in the workers' group: {processes}");
+    for process in processes.lines() {
+        kill(Pid::from_raw(process.parse()?), Signal::SIGKILL)?;
+    }
+    serving.until("another worker serves", || Ok(serving.generation()? == 2))?;
+    let next = group_of(serving.worker()?.context("nobody serves")?)?;
+    ensure!(next == group, "the next worker is in {}", next.display());
+    readers.finish()?.nothing_wrong("a group that was killed")?;
+    serving.stop()?;
+    ensure!(!group.exists(), "{} is left", group.display());
+    Ok(())
+}
+
+/// The folder of the group in which the number of processes is limited.
+fn group_of(process: Pid) -> Result<PathBuf> {
+    let groups = std::fs::read_to_string(format!("/proc/{process}/cgroup"))?;
+    let is_it = |line: &&str| line.contains(":pids:") || line.starts_with("0::");
+    let line = groups.lines().find(is_it).context("no group")?;
+    let path = line.rsplit(':').next().unwrap_or_default();
+    Ok(group::hierarchy("pids")?.join(path.trim_start_matches('/')))
 }
 
 fn porthole_run_continues() -> Verdict {

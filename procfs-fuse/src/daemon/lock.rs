@@ -42,6 +42,9 @@ pub struct Status {
     pub takeovers: u64,
     /// No worker can start; the host's files are served.
     pub fallback: bool,
+    /// Workers are in a control group of their own.
+    #[serde(default)]
+    pub separate_group: bool,
     /// Upgrades so far.
     pub upgrades: u64,
     /// Upgrades that failed and changed nothing.
@@ -195,6 +198,7 @@ impl Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             takeovers: 0,
             fallback: false,
+            separate_group: false,
             upgrades: 0,
             refused_upgrades: 0,
         }

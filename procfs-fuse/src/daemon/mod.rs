@@ -5,7 +5,8 @@
 //! that a mount point has one daemon, [`mount_point`] makes the place ready,
 //! [`orphans`] finds what a killed keeper left and [`adopt`] continues it, [`stored`] what
 //! the service manager kept, [`background`] is `--daemon`,
-//! [`abort_file`] the last resort.
+//! [`abort_file`] the last resort, [`worker_group`] what keeps the
+//! keeper from being killed along with its workers.
 //! [`health`] and [`upgrade`] come from outside.
 
 mod abort_file;
@@ -21,6 +22,7 @@ mod serve;
 pub mod service_manager;
 pub mod stored;
 pub mod upgrade;
+pub mod worker_group;
 
 pub use crate::hint::{Hint, one_line};
 pub use serve::{ServeError, ServeOptions, serve};

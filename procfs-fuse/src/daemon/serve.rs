@@ -21,7 +21,9 @@ use crate::daemon::mount_point::MountPointError;
 use crate::daemon::orphans::Orphans;
 use crate::daemon::preflight::PreflightError;
 use crate::daemon::stored::Stored;
-use crate::daemon::{Hint, abort_file, adopt, mount_point, preflight, service_manager, stored};
+use crate::daemon::{
+    Hint, abort_file, adopt, mount_point, preflight, service_manager, stored, worker_group,
+};
 use crate::fuse::session::Session;
 use crate::keeper;
 use crate::shared::slots::SLOTS;
@@ -186,6 +188,7 @@ fn become_keeper(
         let program = std::fs::File::open("/proc/self/exe")?;
         descriptor::place(program.as_fd(), descriptors::PROGRAM)?;
         leave_abort_file(&words.mount_point);
+        leave_worker_group();
         if let Some(socket) = service_manager::socket()? {
             descriptor::place(socket.as_fd(), descriptors::NOTIFY)?;
             if let Err(error) = stored::store(&socket) {
@@ -206,6 +209,15 @@ fn leave_abort_file(path: &Path) {
         .and_then(|file| descriptor::place(file.as_fd(), descriptors::ABORT));
     if let Err(error) = left {
         warn!(%error, "readers will not get an error should every worker be stuck");
+    }
+}
+
+/// Workers in a group of their own are not killed along with the keeper.
+fn leave_worker_group() {
+    let left =
+        worker_group::make().and_then(|group| descriptor::place(group.as_fd(), descriptors::GROUP));
+    if let Err(error) = left {
+        info!(%error, "workers are in the keeper's control group");
     }
 }
 

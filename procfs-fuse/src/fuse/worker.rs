@@ -48,6 +48,7 @@ pub struct WorkerOptions {
 pub fn run(options: WorkerOptions) -> io::Result<()> {
     // Standard output may be a pipe that somebody reads to its end.
     unistd::dup2_stdout(io::stderr())?;
+    enter_group();
     let inherited = Inherited::take(options.bank)?;
     let shared = shared_memory::map(inherited.memory.as_fd())?;
     shared.header.check().map_err(io::Error::other)?;
@@ -80,6 +81,14 @@ pub fn run(options: WorkerOptions) -> io::Result<()> {
     loop {
         wait(&wake)?;
         replay_lost(&server, shared)?;
+    }
+}
+
+/// Enters the workers' control group, where there is one.
+fn enter_group() {
+    let Ok(group) = descriptor::inherited(descriptors::GROUP) else { return };
+    if let Err(error) = unistd::write(&group, b"0") {
+        debug!(%error, "stays in the keeper's control group");
     }
 }
 

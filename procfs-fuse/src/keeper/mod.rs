@@ -220,16 +220,16 @@ impl Keeper {
         self.pass_on(false)
     }
 
-    /// Unmounts, unless somebody else did, and ends the workers.
+    /// Ends the workers and unmounts, unless somebody else did.
     fn stop(&mut self, end: &End) -> io::Result<()> {
         self.notify(b"STOPPING=1");
         match end {
             End::Told if self.plan.keep => return Ok(()),
-            End::Told => self.unmount()?,
+            End::Told => {}
             End::Unmounted => report::log("unmounted by somebody else; stopping"),
         }
         self.kill_all();
         self.forget_stored();
-        Ok(())
+        self.unmount()
     }
 }

@@ -12,8 +12,7 @@ use nix::unistd;
 use crate::keeper::Keeper;
 use crate::shared::descriptors;
 use crate::shared::slots::State;
-use crate::sys::fixed_text::Text;
-use crate::sys::process;
+use crate::sys::{descriptor, fixed_text::Text, process};
 
 /// Adds one and returns the new count.
 pub(super) fn count(counter: &AtomicU64) -> u64 {
@@ -55,6 +54,7 @@ impl Keeper {
             }
         }
         write!(text, "\",\"fallback\":{},", self.fallback.is_some())?;
+        write!(text, "\"separate_group\":{},", descriptor::borrowed(descriptors::GROUP).is_ok())?;
         write!(text, "\"takeovers\":{},", header.takeovers.load(SeqCst))?;
         write!(text, "\"upgrades\":{},", header.upgrades.load(SeqCst))?;
         writeln!(text, "\"refused_upgrades\":{}}}", header.refused_upgrades.load(SeqCst))

@@ -28,6 +28,10 @@ pub const PROGRAM: RawFd = 105;
 /// The file of fusectl that ends the session; the keeper's alone.
 pub const ABORT: RawFd = 106;
 
+/// `cgroup.procs` of the workers' group: writing 0 to it enters. Missing where there
+/// is no such group.
+pub const GROUP: RawFd = 107;
+
 /// An eventfd for each bank, which the keeper writes when the worker has
 /// something to do.
 pub const WORKER_WAKE: [RawFd; BANKS] = [110, 111, 112, 113, 114, 115, 116, 117];
