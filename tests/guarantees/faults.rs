@@ -177,6 +177,10 @@ print(texts)
 /// Files that one container opens: more than its share of the table.
 const OPENS: usize = 17_000;
 
+/// Memory that keeper and worker may have with a full table, in bytes: 16 MiB of
+/// records, the worker's books of them, and what both need at any time.
+const RESIDENT: u64 = 64 << 20;
+
 /// Opens files in so many containers, has another worker begin to serve, and
 /// reads all of them.
 fn opens(containers: usize) -> Verdict {
@@ -204,5 +208,8 @@ fn opens(containers: usize) -> Verdict {
         let expected = format!("{{b'MemTotal:{:>15} kB'}}\n", LIMIT / 1024);
         read.equal("first lines", &read.stdout, &expected)?;
     }
+    let resident = serving.resident()?;
+    eprintln!("{} open files: {} KiB resident", containers * OPENS, resident / 1024);
+    ensure!(resident < RESIDENT, "{resident} bytes are resident");
     serving.stop()
 }

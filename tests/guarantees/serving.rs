@@ -112,6 +112,17 @@ impl Serving {
         self.status().get("fallback").is_some_and(|fallback| fallback == true)
     }
 
+    /// Memory that its keeper and its worker have resident, in bytes, what they share
+    /// counted for each.
+    pub(crate) fn resident(&self) -> Result<u64> {
+        let mut resident = 0;
+        for process in [Some(self.keeper()), self.worker()?].into_iter().flatten() {
+            let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+            resident += support::ran::meminfo(&status, "VmRSS").context("no VmRSS")?;
+        }
+        Ok(resident)
+    }
+
     /// Its status file, which is an empty object while it is being written.
     pub(crate) fn status(&self) -> serde_json::Value {
         let text = std::fs::read_to_string(self.folder.path().join(".fs.lock"));
