@@ -68,16 +68,17 @@ fn killing_a_group() -> Verdict {
     let readers = Readers::start(&serving)?;
     ensure!(serving.status().get("separate_group") == Some(&true.into()), "{:#}", serving.status());
     let worker = serving.worker()?.context("nobody serves")?;
-    let group = group_of(worker)?;
-    ensure!(group.starts_with(group_of(serving.keeper())?), "{} is elsewhere", group.display());
+    let own = group_of(serving.keeper())?;
+    let group = own.join(format!("portholefs-{}", serving.keeper()));
+    serving.until("the worker enters its group", || Ok(group_of(worker)? == group))?;
     let processes = std::fs::read_to_string(group.join("cgroup.procs"))?;
     ensure!(processes.trim() == worker.to_string(), "in the workers' group: {processes}");
     for process in processes.lines() {
         kill(Pid::from_raw(process.parse()?), Signal::SIGKILL)?;
     }
     serving.until("another worker serves", || Ok(serving.generation()? == 2))?;
-    let next = group_of(serving.worker()?.context("nobody serves")?)?;
-    ensure!(next == group, "the next worker is in {}", next.display());
+    let next = serving.worker()?.context("nobody serves")?;
+    serving.until("so does the next one", || Ok(group_of(next)? == group))?;
     readers.finish()?.nothing_wrong("a group that was killed")?;
     serving.stop()?;
     ensure!(!group.exists(), "{} is left", group.display());

@@ -48,7 +48,6 @@ pub struct WorkerOptions {
 pub fn run(options: WorkerOptions) -> io::Result<()> {
     // Standard output may be a pipe that somebody reads to its end.
     unistd::dup2_stdout(io::stderr())?;
-    enter_group();
     let inherited = Inherited::take(options.bank)?;
     let shared = shared_memory::map(inherited.memory.as_fd())?;
     shared.header.check().map_err(io::Error::other)?;
@@ -78,13 +77,15 @@ pub fn run(options: WorkerOptions) -> io::Result<()> {
     take_over(&server, bank)?;
     bank.reading.store(1, SeqCst);
     start_threads(&server, bank)?;
+    enter_group();
     loop {
         wait(&wake)?;
         replay_lost(&server, shared)?;
     }
 }
 
-/// Enters the workers' control group, where there is one.
+/// Enters the workers' control group, where there is one. That can take the kernel as
+/// long as starting a worker, so nobody waits for it.
 fn enter_group() {
     let Ok(group) = descriptor::inherited(descriptors::GROUP) else { return };
     if let Err(error) = unistd::write(&group, b"0") {

@@ -23,10 +23,25 @@ use cpu_time::CpuTime;
 pub struct History {
     /// CPU time shown so far.
     pub cpu: CpuTime,
+    /// Load averages shown last.
+    pub load: LoadShown,
+}
+
+/// Load averages as they were shown, so that they go on where another process
+/// continues to sample them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct LoadShown {
+    /// Over 1, 5 and 15 minutes, in the kernel's fixed point: 2048 is 1.
+    pub averages: [u64; 3],
+    /// When they were right, in nanoseconds of `CLOCK_BOOTTIME`; 0: never shown.
+    pub at_ns: u64,
+    /// CPU time that the container had used by then, in nanoseconds.
+    pub used_ns: u64,
 }
 
 /// Size of a [`History`] in bytes: what its keeper must set aside for each container.
 pub const SIZE: usize = size_of::<History>();
 
 // The layout is shared between program versions: it changes on purpose only.
-const _: () = assert!(SIZE == 552 && align_of::<History>() == 8);
+const _: () = assert!(SIZE == 592 && align_of::<History>() == 8);

@@ -3,10 +3,15 @@
 use parking_lot::Mutex;
 
 use super::average;
+use crate::history::LoadShown;
 use crate::readings::{ContainerFiles, Load, ReadingError};
 
 /// Nanoseconds after the last read at which sampling stops.
 const STOP_AFTER_NS: u64 = 15 * 60 * 1_000_000_000;
+
+/// How long after they were shown averages are continued by a process that never
+/// sampled them: 1 minute. Longer ago, what happened meanwhile counts for more.
+const CONTINUE_WITHIN_NS: u64 = 60 * 1_000_000_000;
 
 /// Load averages of a container; kept as long as the container is.
 #[derive(Debug, Default)]
@@ -34,8 +39,9 @@ pub enum Next {
 impl LoadAverage {
     /// The averages at `now_ns`, and whether sampling has to be begun.
     ///
-    /// While it is not sampled all that is known is the CPU time used since it
-    /// last was, or since the container began at `started_ns`.
+    /// A process that takes over goes on from what was `shown` before. Else, while
+    /// it is not sampled, all that is known is the CPU time used since it last was,
+    /// or since the container began at `started_ns`. What is shown now is noted.
     ///
     /// # Errors
     ///
@@ -45,19 +51,26 @@ impl LoadAverage {
         files: &ContainerFiles,
         now_ns: u64,
         started_ns: Option<u64>,
+        shown: &mut LoadShown,
     ) -> Result<(Load, bool), ReadingError> {
         let mut state = self.0.lock();
         if let Some(state) = state.as_mut().filter(|state| state.sampled) {
             state.last_read_ns = now_ns;
+            *shown = state.shown();
             return Ok((Load { averages: state.averages }, false));
+        }
+        if state.is_none() && is_recent(shown, now_ns) {
+            // The next sample makes up for the periods since then.
+            *state = Some(State::continuing(shown, now_ns));
+            return Ok((Load { averages: shown.averages }, true));
         }
         let used_ns = used_ns(files)?;
         let running = files.tasks(0)?.map_or(0, |tasks| tasks.running);
         let since = state.map_or((started_ns.unwrap_or(now_ns), 0), |old| (old.at_ns, old.used_ns));
         let averages =
             average::seed(running, used_ns.saturating_sub(since.1), now_ns.saturating_sub(since.0));
-        *state =
-            Some(State { averages, sampled: true, at_ns: now_ns, used_ns, last_read_ns: now_ns });
+        *shown = LoadShown { averages, at_ns: now_ns, used_ns };
+        *state = Some(State::continuing(shown, now_ns));
         Ok((Load { averages }, true))
     }
 
@@ -84,12 +97,28 @@ impl LoadAverage {
     }
 }
 
+impl State {
+    fn continuing(shown: &LoadShown, now_ns: u64) -> Self {
+        let LoadShown { averages, at_ns, used_ns } = *shown;
+        Self { averages, sampled: true, at_ns, used_ns, last_read_ns: now_ns }
+    }
+
+    fn shown(&self) -> LoadShown {
+        LoadShown { averages: self.averages, at_ns: self.at_ns, used_ns: self.used_ns }
+    }
+}
+
+fn is_recent(shown: &LoadShown, now_ns: u64) -> bool {
+    shown.at_ns != 0 && now_ns.saturating_sub(shown.at_ns) < CONTINUE_WITHIN_NS
+}
+
 fn used_ns(files: &ContainerFiles) -> Result<u64, ReadingError> {
     Ok(files.cpu_usage()?.map_or(0, |usage| usage.total_ns()))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
     use std::fs;
     use std::time::Duration;
 
@@ -105,6 +134,7 @@ mod tests {
         root: tempfile::TempDir,
         files: ContainerFiles,
         average: LoadAverage,
+        shown: RefCell<LoadShown>,
     }
 
     impl Played {
@@ -120,7 +150,8 @@ mod tests {
             fs::write(group.dir().join("cgroup.threads"), "10\n11\n").unwrap();
             let groups = [Controller::Cpuacct, Controller::Pids].map(|of| (of, group.clone()));
             let files = ContainerFiles::new(root.path(), &Groups::from(groups), Duration::ZERO);
-            let played = Self { root, files, average: LoadAverage::default() };
+            let (average, shown) = Default::default();
+            let played = Self { root, files, average, shown };
             played.use_cpu(0);
             played
         }
@@ -133,7 +164,8 @@ mod tests {
 
         /// Averages at `now_ns` of a container that began at 0.
         fn read(&self, now_ns: u64) -> ([u64; 3], bool) {
-            let (load, begin) = self.average.read(&self.files, now_ns, Some(0)).unwrap();
+            let shown = &mut self.shown.borrow_mut();
+            let (load, begin) = self.average.read(&self.files, now_ns, Some(0), shown).unwrap();
             (load.averages, begin)
         }
 
@@ -159,6 +191,23 @@ mod tests {
         let (averages, begin) = played.read(11 * PERIOD_NS);
         assert!(!begin);
         assert_eq!(averages, average::next(seeded, 1));
+    }
+
+    #[test]
+    fn another_process_goes_on_from_what_was_shown() {
+        let mut played = Played::new();
+        played.use_cpu(30 * PERIOD_NS);
+        let (seeded, _) = played.read(10 * PERIOD_NS);
+        played.average = LoadAverage::default();
+        played.use_cpu(0);
+        assert_eq!(played.read(11 * PERIOD_NS), (seeded, true));
+        played.sample(12 * PERIOD_NS);
+        assert_eq!(played.read(12 * PERIOD_NS), (average::after(seeded, 2, 1), false));
+        // After a minute that nobody looked, what was used meanwhile counts.
+        played.average = LoadAverage::default();
+        played.use_cpu(60 * PERIOD_NS);
+        let (later, _) = played.read(42 * PERIOD_NS);
+        assert_eq!(later, average::seed(1, 60 * PERIOD_NS, 42 * PERIOD_NS));
     }
 
     #[test]

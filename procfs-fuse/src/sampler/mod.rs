@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
+use crate::history::LoadShown;
 use crate::readings::{Clock, ContainerFiles, Load, ReadingError};
 
 /// Watches containers whose load averages are read.
@@ -54,7 +55,8 @@ impl Sampler {
         Self { clock, watched: Arc::default(), thread: OnceLock::new() }
     }
 
-    /// The load averages of a container now; it is watched from here on.
+    /// The load averages of a container now; it is watched from here on. They go on
+    /// from what was `shown` last, and are noted there.
     ///
     /// # Errors
     ///
@@ -65,8 +67,9 @@ impl Sampler {
         files: &Arc<ContainerFiles>,
         now_ns: u64,
         started_ns: Option<u64>,
+        shown: &mut LoadShown,
     ) -> Result<Load, ReadingError> {
-        let (load, begin) = average.read(files, now_ns, started_ns)?;
+        let (load, begin) = average.read(files, now_ns, started_ns, shown)?;
         if begin && self.clock == Clock::Running {
             self.watch(Sampled { average: Arc::clone(average), files: Arc::clone(files) });
         }
@@ -153,7 +156,7 @@ mod tests {
         let files =
             ContainerFiles::new(std::path::Path::new("/proc"), &Default::default(), Duration::ZERO);
         let average = Arc::default();
-        sampler.load(&average, &Arc::new(files), 1, None).unwrap();
+        sampler.load(&average, &Arc::new(files), 1, None, &mut LoadShown::default()).unwrap();
         assert!(sampler.thread.get().is_some());
         // Joins the thread: hangs if it were not told.
         drop(sampler);

@@ -124,16 +124,21 @@ impl Containers {
     }
 
     /// Lets `step` look at the history of `container` and take it further.
-    pub(super) fn with_history(&self, container: &Container, step: impl FnOnce(&mut History)) {
+    pub(super) fn with_history<R>(
+        &self,
+        container: &Container,
+        step: impl FnOnce(&mut History) -> R,
+    ) -> R {
         let name = container.ids.name();
         let mut history = container.history.lock();
         let before = history.or_else(|| self.memory.recall(name)).unwrap_or_default();
         let mut after = before;
-        step(&mut after);
+        let result = step(&mut after);
         *history = Some(after);
         if after != before {
             self.memory.remember(name, &after);
         }
+        result
     }
 
     /// How many containers have their files open.

@@ -34,7 +34,7 @@ use cgroupfs::layout::{self, Layout};
 use crate::caller::{Callers, PidNamespace, TaskError, cgroup_namespace};
 use crate::config::Settings;
 use crate::readings::{
-    Clock, ContainerFiles, HostFiles, Needs, Reader, Sample, Shared, ticks_per_second,
+    Clock, ContainerFiles, HostFiles, Load, Needs, Reader, Sample, Shared, ticks_per_second,
 };
 use crate::sampler::Sampler;
 use crate::scope;
@@ -234,8 +234,7 @@ impl Server {
             readings.started_ns = self.started_ns(opening, container, &files)?;
         }
         if needs.contains(Needs::LOAD) {
-            let load = self.sampler.load(&container.load, &files, now_ns, readings.started_ns)?;
-            readings.load = Some(load);
+            readings.load = Some(self.load(container, &files, now_ns, readings.started_ns)?);
         }
         let host = self.host.facts(needs)?;
         let reader = Reader { boottime_offset_ns: opening.boottime_offset_ns };
@@ -247,6 +246,19 @@ impl Server {
             sample.host_text = self.host_text(file, Some(physical)).map_err(Fault::Host)?;
         }
         Ok(sample)
+    }
+
+    fn load(
+        &self,
+        container: &Container,
+        files: &Arc<ContainerFiles>,
+        now_ns: u64,
+        started_ns: Option<u64>,
+    ) -> Result<Load, Fault> {
+        self.containers.with_history(container, |history| {
+            let shown = &mut history.load;
+            Ok(self.sampler.load(&container.load, files, now_ns, started_ns, shown)?)
+        })
     }
 
     fn started_ns(
