@@ -46,11 +46,13 @@ pub static HIDDEN: &[&str] = &[
 
 /// Every file; what is an exception of a pattern comes before it. A host may lack some.
 pub static CATALOG: &[Entry] = &[
+    public("proc/buddyinfo", Needs::empty(), nothing),
     public("proc/cpuinfo", Needs::CPU_LIMITS, cpuinfo),
     public("proc/diskstats", Needs::IO, diskstats),
     public("proc/interrupts", Needs::CPU_LIMITS, cpu_columns),
     public("proc/loadavg", Needs::TASKS.union(Needs::LOAD).union(Needs::START), loadavg),
     public("proc/meminfo", MEMORY_USE, meminfo),
+    private("proc/pagetypeinfo", Needs::empty(), pagetypeinfo),
     public("proc/partitions", Needs::IO, partitions),
     public("proc/pressure/cpu", Needs::CPU_PRESSURE, pressure),
     public("proc/pressure/io", Needs::IO_PRESSURE, pressure),
@@ -156,6 +158,14 @@ fn meminfo(sample: &Sample, _history: &mut History, out: &mut String) {
     let Some(memory) = &sample.container.memory else { return out.push_str(&sample.host_text) };
     let lines = view::meminfo::lines(&sample.host_text, memory, &sample.host.memory);
     render::meminfo::meminfo(&lines, out);
+}
+
+fn nothing(_sample: &Sample, _history: &mut History, _out: &mut String) {}
+
+fn pagetypeinfo(sample: &Sample, _history: &mut History, out: &mut String) {
+    for line in view::free_pages::page_blocks(&sample.host_text) {
+        out.extend([line, "\n"]);
+    }
 }
 
 fn partitions(sample: &Sample, _history: &mut History, out: &mut String) {

@@ -17,6 +17,7 @@ pub mod cpu_lists;
 pub mod cpu_time;
 pub mod cpuinfo;
 pub mod disks;
+pub mod free_pages;
 pub mod loadavg;
 pub mod meminfo;
 pub mod memory;
