@@ -126,6 +126,7 @@ fn begin(path: &Path) -> Result<(), ServeError> {
     }
     let session = Session::mount(path)
         .map_err(|source| ServeError::Mount { path: path.to_owned(), source })?;
+    info!(version = env!("CARGO_PKG_VERSION"), "mounted at {}", path.display());
     let device = mount_point::device(path)?.unwrap_or(0);
     leave_for_keeper(&session, device).map_err(|source| {
         // The reason to stop is the one worth telling.
