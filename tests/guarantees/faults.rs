@@ -179,7 +179,7 @@ const OPENS: usize = 17_000;
 
 /// Memory that keeper and worker may have with a full table, in bytes: 16 MiB of
 /// records, the worker's books of them, and what both need at any time.
-const RESIDENT: u64 = 64 << 20;
+const RESIDENT: u64 = 48 << 20;
 
 /// Opens files in so many containers, has another worker begin to serve, and
 /// reads all of them.

@@ -122,6 +122,10 @@ fn monitors_are_right_again() -> Verdict {
         containers.iter().map(|container| container.live_files(daemon)).collect::<Result<Vec<_>>>()
     };
     all(Monitored::says_its_limit_again)?;
+    // How long the machine takes for one run of each monitor in every container.
+    let start = Instant::now();
+    all(Monitored::says_its_limit_again)?;
+    let round = start.elapsed();
     let before = (inits()?, files(&daemon)?);
     ensure!(before.1.iter().all(|count| *count > 0), "no files of ours: {:?}", before.1);
     let took = restart(&mut daemon, |daemon| {
@@ -132,12 +136,17 @@ fn monitors_are_right_again() -> Verdict {
     all(|container| container.said_only_its_limit(true))?;
     let healed = Instant::now();
     all(Monitored::says_its_limit_again)?;
-    eprintln!("20 containers, healed in {took:?}; all monitors right {:?} later", healed.elapsed());
+    let right = healed.elapsed();
+    eprintln!(
+        "20 containers, healed in {took:?}; monitors right {right:?} later, a round is {round:?}"
+    );
     // Whatever began before the files were there has ended.
     all(Monitored::says_its_limit_again)?;
     all(|container| container.said_only_its_limit(false))?;
     ensure!(inits()? == before.0, "a container was restarted");
     ensure!(took < PROMISED, "it took {took:?}\n{}", daemon.log());
+    // A monitor that was about to fail runs once more; how long that takes is not ours.
+    ensure!(took + right < PROMISED + 2 * round, "right {right:?} later, a round is {round:?}");
     drop(containers);
     daemon.stop()
 }
