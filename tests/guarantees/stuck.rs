@@ -36,6 +36,13 @@ const LIMIT: u64 = 128 << 20;
 /// Containers of which each gets two workers stuck, and then the host's file.
 const CONTAINERS: usize = 3;
 
+/// How long reading a file in a new container takes at most, on an imitated processor
+/// too, when nothing has to be given up first.
+const AT_ONCE: Duration = Duration::from_secs(5);
+
+/// The same after a worker that does not get ready.
+const GIVEN_UP: Duration = Duration::from_secs(20);
+
 /// A host file that no test reads; the fallback worker does, when it is asked for it.
 const RARE: &str = "proc/vmstat";
 
@@ -99,7 +106,7 @@ fn six_are_stuck() -> Verdict {
     let serving = Serving::start(&[])?;
     let deaf = Deaf::new(Pid::this())?;
     deaf.read(&serving)?;
-    ensure!(serving.number("takeovers")? == 6, "{:#}", serving.status());
+    ensure!(serving.number("takeovers")? >= 6, "{:#}", serving.status());
     ensure!(serving.is_fallback(), "{:#}", serving.status());
     // Somebody else's: the host's file, and at once.
     let group = Group::new(&["memory"])?;
@@ -107,7 +114,7 @@ fn six_are_stuck() -> Verdict {
     let start = Instant::now();
     let read = cat(&group, &serving.file("proc/meminfo"))?.succeeded()?;
     read.equal("MemTotal", &read.meminfo("MemTotal")?, &needs::host_meminfo("MemTotal"))?;
-    ensure!(start.elapsed() < Duration::from_secs(1), "it took {:?}", start.elapsed());
+    ensure!(start.elapsed() < AT_ONCE, "it took {:?}", start.elapsed());
     drop(deaf);
     serving.until("a real worker serves", || Ok(!serving.is_fallback()))?;
     sees_its_limit(&serving)?;
@@ -179,7 +186,7 @@ fn never_ready() -> Verdict {
     let group = Group::new(&["memory"])?;
     let read = cat(&group, &serving.file("proc/meminfo"))?.succeeded()?;
     read.equal("MemTotal", &read.meminfo("MemTotal")?, &needs::host_meminfo("MemTotal"))?;
-    ensure!(start.elapsed() < Duration::from_secs(10), "it took {:?}", start.elapsed());
+    ensure!(start.elapsed() < GIVEN_UP, "it took {:?}", start.elapsed());
     ensure!(serving.is_fallback(), "{:#}", serving.status());
     fs::remove_file(&obstacle)?;
     serving.until("a real worker serves", || Ok(!serving.is_fallback()))?;

@@ -31,7 +31,7 @@ use nix::unistd::Pid;
 
 use crate::shared::slots::State;
 use crate::shared::{Shared, descriptors};
-use crate::sys::{descriptor, process, shared_memory};
+use crate::sys::{clock, descriptor, process, shared_memory};
 
 use plan::Plan;
 
@@ -125,7 +125,7 @@ impl Keeper {
             healer: None,
             fallback: None,
             retry: false,
-            started_ns: 0,
+            started_ns: clock::boottime_ns(),
             unannounced: shared.banks.iter().all(|bank| bank.state() != State::Serving),
         };
         keeper.pass_on(false)?;
