@@ -31,6 +31,8 @@ pub(crate) struct Prepared {
 enum Done {
     Mounted,
     Replaced(Replaced),
+    /// Another mount of ours is seen now.
+    Uncovered,
     Kept,
     LeftAlone(String),
     /// Something else is there than when it was decided.
@@ -101,7 +103,13 @@ fn at(
     action: &Action,
     live: Option<OwnedFd>,
 ) -> io::Result<Done> {
+    if let Action::Uncover { dead, .. } = action
+        && place::take_off(home, table, target, *dead)?
+    {
+        return Ok(Done::Uncovered);
+    }
     let place = match action {
+        Action::Uncover { dead, .. } => place::find(home, table, target, &[*dead]),
         Action::Mount { on, .. } => place::find(home, table, target, &[*on]),
         Action::Replace { dead, .. } => place::uncover_last(home, table, target, dead),
         Action::LeaveAlone(obstacle) => return Ok(Done::LeftAlone(obstacle.to_string())),
@@ -126,6 +134,7 @@ impl NamespaceReport {
             Done::Mounted => self.mounted.push(path),
             Done::Replaced(Replaced::Swapped) => self.replaced.push(path),
             Done::Replaced(Replaced::Stacked) => self.stacked.push(path),
+            Done::Uncovered => self.is_unsettled = true,
             Done::Kept => self.kept.push(path),
             Done::LeftAlone(reason) => self.left_alone.push(Said { path, reason }),
             Done::Changing => {

@@ -72,6 +72,22 @@ pub(crate) fn uncover_last(
     find(home, table, target, dead)
 }
 
+/// Takes away the mount `dead` that is seen at `target`; false when it is locked or
+/// no longer seen.
+///
+/// # Errors
+///
+/// As [`find`].
+pub(crate) fn take_off(
+    home: &Home,
+    table: &MountTable,
+    target: &Path,
+    dead: MountId,
+) -> io::Result<bool> {
+    let seen = find(home, table, target, &[dead])?;
+    Ok(seen.is_some_and(|seen| detach(home, &seen).is_ok()))
+}
+
 /// Opens `target` without following a link and without waiting for anybody.
 ///
 /// # Errors

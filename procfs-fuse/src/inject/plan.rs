@@ -56,6 +56,14 @@ pub(crate) enum Action {
         /// The dead mounts that lie there, the one that is seen first.
         dead: Vec<MountId>,
     },
+    /// Take away a dead mount that lies on another of ours: whether that is dead
+    /// too can only be asked once it is seen. `source` goes on top if the mount is locked.
+    Uncover {
+        /// Path in our tree, from its root.
+        source: PathBuf,
+        /// The dead mount.
+        dead: MountId,
+    },
     /// The live file is there already.
     Keep,
     /// Something is there that is not ours to touch.
@@ -66,7 +74,9 @@ impl Action {
     /// The path of the live file that it takes.
     pub(crate) fn source(&self) -> Option<&Path> {
         match self {
-            Self::Mount { source, .. } | Self::Replace { source, .. } => Some(source),
+            Self::Mount { source, .. }
+            | Self::Replace { source, .. }
+            | Self::Uncover { source, .. } => Some(source),
             Self::Keep | Self::LeaveAlone(_) => None,
         }
     }
@@ -269,7 +279,13 @@ fn at_mount(table: &MountTable, devices: &Devices, target: &Path, seen: &Mount) 
     if table.is_covered(seen) {
         return Action::LeaveAlone(Obstacle::Inside);
     }
-    Action::Replace { source: seen.root.clone(), dead: dead_stack(table, devices, target) }
+    let source = seen.root.clone();
+    let dead = dead_stack(table, devices, target);
+    let beneath = table.way_to(target).into_iter().rev().nth(dead.len());
+    if beneath.is_some_and(|mount| is_ours(mount) && mount.point == target) {
+        return Action::Uncover { source, dead: seen.id };
+    }
+    Action::Replace { source, dead }
 }
 
 /// The dead mounts at `target` that lie directly on each other, the one that is
@@ -312,6 +328,9 @@ mod tests {
                 Action::Mount { source, on } => format!("mount {} on {on}", source.display()),
                 Action::Replace { source, dead } => {
                     format!("{} replaces {dead:?}", source.display())
+                }
+                Action::Uncover { source, dead } => {
+                    format!("take {dead} off, or {} on it", source.display())
                 }
                 Action::Keep => "keep".to_owned(),
                 Action::LeaveAlone(obstacle) => format!("leave alone: {obstacle}"),
@@ -366,6 +385,27 @@ mod tests {
             "80 70 0:54 /proc/meminfo /proc/meminfo ro - fuse.portholefs portholefs ro\n",
             &expect![[r#"
                 /proc/meminfo: /proc/meminfo replaces [80, 70]
+            "#]],
+        );
+    }
+
+    #[test]
+    fn what_lies_beneath_the_dead_must_be_seen_to_be_asked() {
+        let dead = |beneath, place| {
+            format!("80 {beneath} 0:54 {place} {place} ro - fuse.portholefs portholefs ro\n")
+        };
+        check_heal(
+            &dead(72, "/proc/uptime"),
+            &expect![[r#"
+                /proc/meminfo: /proc/meminfo replaces [70]
+                /proc/uptime: take 80 off, or /proc/uptime on it
+            "#]],
+        );
+        check_heal(
+            &dead(71, "/proc/stat"),
+            &expect![[r#"
+                /proc/meminfo: /proc/meminfo replaces [70]
+                /proc/stat: take 80 off, or /proc/stat on it
             "#]],
         );
     }

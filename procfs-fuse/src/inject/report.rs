@@ -116,7 +116,7 @@ impl NamespaceReport {
     /// True when there is nothing to say.
     pub(crate) fn is_empty(&self) -> bool {
         let said = self.kept.len() + self.left_alone.len() + self.failed.len();
-        self.changes() + said == 0 && self.error.is_none()
+        self.changes() + said == 0 && self.error.is_none() && !self.is_unsettled
     }
 }
 

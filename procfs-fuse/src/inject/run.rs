@@ -25,8 +25,9 @@ use crate::serve;
 
 /// How often all processes are looked at anew: a process may copy a namespace
 /// with dead mounts in it before they are replaced, two injectors may be in each
-/// other's way, and a machine may be too busy to answer in time.
-const PASSES: usize = 3;
+/// other's way, a machine may be too busy to answer in time, and of dead mounts
+/// that lie on each other each is seen only when the one on it is gone.
+const PASSES: usize = 5;
 
 /// The nice value that goes before all others.
 const FIRST_IN_LINE: i32 = -20;
