@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::Trial;
 use nix::sys::signal::{Signal, kill};
-use support::{Need, Verdict, alone};
+use support::{Need, Verdict, alone, speed};
 
 use crate::readers::{Readers, Seen};
 use crate::serving::Serving;
@@ -22,8 +22,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         alone("kills_a_millisecond_apart_are_not_noticed", QUICK, || {
             close_kills(100).map(|_seen| ())
         }),
-        alone("a_thousand_kills_at_random_instants", LONG, || random_kills(1000)?.without_stall()),
-        alone("a_thousand_kills_a_millisecond_apart", LONG, || close_kills(1000)?.without_stall()),
+        alone("many_kills_at_random_instants", LONG, || random_kills(1000)?.without_stall()),
+        alone("many_kills_a_millisecond_apart", LONG, || close_kills(1000)?.without_stall()),
         alone("faults_and_aborts_are_not_noticed", QUICK, || faults_and_aborts().map(|_seen| ())),
         alone("requests_in_flight_are_answered", QUICK, || requests_in_flight().map(|_seen| ())),
         alone("a_dead_daemon_is_noticed", QUICK, a_dead_daemon_is_noticed),
@@ -33,15 +33,16 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 /// Kills the worker `count` times with each of `signals` in turn, `gap_us`
-/// microseconds apart at most.
+/// microseconds apart at most; see [`speed`] for an imitated processor.
 fn kills(options: &[&str], count: u32, signals: &[Signal], gap_us: u64) -> Result<Seen> {
     let serving = Serving::start(options)?;
     let readers = Readers::start(&serving)?;
     let mut random = 1_u64;
+    let count = speed::repetitions(count);
     for signal in signals.iter().cycle().take(count as usize) {
         // A linear congruential generator: the same instants in every run.
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        thread::sleep(Duration::from_micros((random >> 33) % gap_us));
+        thread::sleep(speed::time(Duration::from_micros((random >> 33) % gap_us)));
         serving.replace_worker(*signal)?;
     }
     let seen = readers.finish()?;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use nix::unistd::Pid;
-use support::{Container, Daemon};
+use support::{Container, Daemon, speed};
 
 use crate::contained::live_device;
 
@@ -21,8 +21,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const MONITORS: &str = "while :; do
   { top -b -n 1 || echo failed; } 2>&1 | grep -E '^MiB Mem|failed' >>/seen/\"$0\"
   { free -m || echo failed; } 2>&1 | grep -E '^Mem:|failed' >>/seen/\"$0\"
-  sleep 0.1
+  sleep $1
 done";
+
+/// How long the monitors pause.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// A container; it ends with this value.
 pub(crate) struct Monitored {
@@ -41,7 +44,8 @@ impl Monitored {
         let view = daemon.mount_point();
         let view = view.to_str().context("a temporary folder has a plain name")?;
         let options = ["-m", &format!("{limit}m"), "--view", view, "-v", &volume];
-        let container = Container::start(&options, &["sh", "-c", MONITORS, &name])?;
+        let pause = speed::time(PAUSE).as_secs_f64().to_string();
+        let container = Container::start(&options, &["sh", "-c", MONITORS, &name, &pause])?;
         Ok(Self { container, seen: folder.path().join(name), limit })
     }
 
@@ -63,13 +67,20 @@ impl Monitored {
         let live = live_device(daemon)?;
         let table = std::fs::read_to_string(format!("/proc/{}/mountinfo", self.init()?))?;
         let point = |line: &str| line.split(' ').nth(4).map(str::to_owned);
+        let ours = |line: &&str| line.contains(" - fuse.portholefs ");
+        // Where nothing can be put beneath a mount, a dead one stays there.
+        let allowed = if support::needs::can_mount_beneath() { 1 } else { 2 };
         let mut files = 0;
-        for line in table.lines().filter(|line| line.contains(" - fuse.portholefs ")) {
+        for line in table.lines().filter(ours) {
             let mounts = table.lines().filter(|other| point(other) == point(line));
-            let is_masked = mounts.clone().any(|other| !other.contains(" - fuse.portholefs "));
-            let is_live = line.split(' ').nth(2) == Some(&live) && mounts.count() == 1;
-            ensure!(is_live || is_masked, "live is {live}, not {line:?}");
-            files += usize::from(!is_masked);
+            let is_masked = mounts.clone().any(|other| !ours(&other));
+            // The newest of those at one place is seen.
+            if is_masked || mounts.clone().next_back() != Some(line) {
+                continue;
+            }
+            let is_live = line.split(' ').nth(2) == Some(&live) && mounts.count() <= allowed;
+            ensure!(is_live, "live is {live}, not {line:?}");
+            files += 1;
         }
         Ok(files)
     }

@@ -5,7 +5,8 @@
 //! * [`daemon`], [`container`], [`group`], [`terminal`]: things that are there while a value lives;
 //! * [`process`]: who is whose child;
 //! * [`ran`]: what a program printed, and the evidence when it is wrong;
-//! * [`random`]: numbers that look random, and can be drawn again.
+//! * [`random`]: numbers that look random, and can be drawn again;
+//! * [`speed`]: how much less is asked of an imitated processor.
 //!
 //! The tests are an oracle, so what they compare with is read here anew, from
 //! the kernel's files, and not with the product's own readers.
@@ -22,6 +23,7 @@ pub mod process;
 pub mod program;
 pub mod ran;
 pub mod random;
+pub mod speed;
 pub mod terminal;
 
 pub use container::Container;

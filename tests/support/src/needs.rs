@@ -34,8 +34,6 @@ pub enum Need {
     Swap,
     /// A processor, and not a program that imitates one: timings mean something.
     NativeSpeed,
-    /// A mount can be put beneath another: Linux 6.5 or newer.
-    MountBeneath,
     /// Pressure that is counted for each group of a cgroup2 tree.
     Pressure,
     /// Time namespaces: Linux 5.6.
@@ -85,10 +83,6 @@ impl Need {
             Self::NativeSpeed => {
                 (!is_imitated(), "timings mean nothing on an imitated processor".into())
             }
-            Self::MountBeneath => (
-                kernel_version() >= (6, 5),
-                "mounts cannot be put beneath others (Linux 6.5 or newer)".into(),
-            ),
             Self::Pressure => (
                 Path::new("/proc/pressure/memory").exists() && (is_pure_v2() || is_hybrid()),
                 "no pressure is counted by group (boot with psi=1, with a cgroup2 tree)".into(),
@@ -117,7 +111,6 @@ impl Need {
             | Self::Cpus(_)
             | Self::Swap
             | Self::NativeSpeed
-            | Self::MountBeneath
             | Self::Pressure
             | Self::TimeNamespaces
             | Self::Workspace
@@ -130,6 +123,11 @@ impl Need {
             | Self::Tool(_) => false,
         }
     }
+}
+
+/// Whether a mount can be put beneath another: Linux 6.5.
+pub fn can_mount_beneath() -> bool {
+    kernel_version() >= (6, 5)
 }
 
 /// Major and minor version of the running kernel; zeros when it has no such name.
@@ -173,7 +171,7 @@ fn has_program(name: &str) -> bool {
 }
 
 /// Whether the processor is a program: qemu without KVM says so.
-fn is_imitated() -> bool {
+pub fn is_imitated() -> bool {
     std::fs::read_to_string("/proc/cpuinfo").is_ok_and(|text| text.contains("QEMU"))
 }
 

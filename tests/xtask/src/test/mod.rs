@@ -25,7 +25,7 @@ use crate::{build, command, setup, tidy, tools, vm};
 /// What to test.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct Options {
-    /// Also run what takes long: kill runs, benchmarks, another kernel
+    /// Also run what takes long: kill runs, benchmarks, other kernels
     #[arg(long)]
     pub full: bool,
     /// Leave the VM out; its tests are then named as not run
@@ -82,7 +82,7 @@ fn on_machines(place: &Place, options: &Options, built: &build::Programs, report
         vec![programs(report, "this machine", options, |filter| here(built, filter, options))];
     let mut kernels = vec![vm::Version::V6_1];
     if options.full {
-        kernels.push(vm::Version::V6_12);
+        kernels.extend([vm::Version::V6_12, vm::Version::V7]);
     }
     for kernel in kernels.into_iter().filter(|_kernel| !options.no_vm) {
         let name = format!("VM, cgroup v2, Linux {kernel}");
