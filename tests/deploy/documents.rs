@@ -9,16 +9,38 @@ use support::{Ran, Verdict};
 use crate::files;
 
 const GUARANTEES: &str = "docs/GUARANTEES.md";
+const LXCFS: &str = "docs/LXCFS.md";
 
 /// A line `Proved by` of the guarantees names tests as `file` `test`, ...; both
 /// must be there, so that a promise cannot outlive its proof.
 pub(crate) fn every_test_that_the_guarantees_name_exists() -> Verdict {
-    let proofs = proofs(&files::text(GUARANTEES)?)?;
-    ensure!(!proofs.is_empty(), "{GUARANTEES} names no test at all");
-    for Proof { file, test } in proofs {
-        let text = files::text(&file)?;
-        ensure!(text.contains(&test), "{GUARANTEES} names {test}, which is not in {file}");
+    let text = files::text(GUARANTEES)?;
+    let paragraphs = text.split("\n\n").filter_map(|text| Some(text.split_once("*Proved by*")?.1));
+    check_proofs(GUARANTEES, paragraphs)
+}
+
+/// So must those of the second column, after the defects of lxcfs.
+pub(crate) fn every_test_that_a_defect_of_lxcfs_has_exists() -> Verdict {
+    let text = files::text(LXCFS)?;
+    let rows = text.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| lxcfs |"));
+    let rows: Vec<&str> = rows.collect();
+    for row in &rows {
+        let tests = row.rsplit(" | ").next().unwrap_or_default();
+        ensure!(tests.contains(".rs`: `"), "{LXCFS} names no test in the row\n{row}");
     }
+    check_proofs(LXCFS, rows.into_iter().filter_map(|row| Some(row.rsplit_once(" | ")?.1)))
+}
+
+fn check_proofs<'a>(page: &str, texts: impl Iterator<Item = &'a str>) -> Verdict {
+    let mut checked = 0;
+    for text in texts {
+        for Proof { file, test } in proofs(text)? {
+            let text = files::text(&file)?;
+            ensure!(text.contains(&test), "{page} names {test}, which is not in {file}");
+            checked += 1;
+        }
+    }
+    ensure!(checked > 0, "{page} names no test at all");
     Ok(())
 }
 
@@ -56,19 +78,17 @@ struct Proof {
     test: String,
 }
 
-/// `*Proved by* `tests/x.rs`: `test_one`, `test_two`; `tests/y.rs`: `test_three``
+/// What a text like `tests/x.rs`: `test_one`, `test_two`; `tests/y.rs`: `test_three` names.
 fn proofs(text: &str) -> Result<Vec<Proof>> {
     let mut proofs = Vec::new();
-    for paragraph in text.split("\n\n").filter_map(|text| text.split_once("*Proved by*")) {
-        let mut file = None;
-        for word in paragraph.1.split('`').skip(1).step_by(2) {
-            if word.contains('/') {
-                file = Some(word);
-                continue;
-            }
-            let file = file.with_context(|| format!("{word} comes before its file"))?.to_owned();
-            proofs.push(Proof { file, test: word.to_owned() });
+    let mut file = None;
+    for word in text.split('`').skip(1).step_by(2) {
+        if word.contains('/') {
+            file = Some(word);
+            continue;
         }
+        let file = file.with_context(|| format!("{word} comes before its file"))?.to_owned();
+        proofs.push(Proof { file, test: word.to_owned() });
     }
     Ok(proofs)
 }

@@ -105,6 +105,11 @@ fn documents() -> Vec<Trial> {
             &[Need::Workspace],
             every_guarantee_says_how_it_is_proved,
         ),
+        trial(
+            "every_test_that_a_defect_of_lxcfs_has_exists",
+            &[Need::Workspace],
+            every_test_that_a_defect_of_lxcfs_has_exists,
+        ),
     ]
 }
 

@@ -39,13 +39,16 @@ pub(crate) fn trials() -> Vec<Trial> {
 /// Every file that tells a fact of those below, and the clock beside them.
 const SCRIPT: &str = "\
 cd \"$1\"
-for file in proc/cpuinfo proc/stat proc/uptime proc/interrupts proc/softirqs proc/schedstat \\
+echo '== now' && date +%s && echo '== before' && cat proc/uptime
+echo '== proc/stat' && cat proc/stat
+echo '== after' && cat proc/uptime && echo '== later' && date +%s
+for file in proc/cpuinfo proc/interrupts proc/softirqs proc/schedstat \\
     proc/meminfo proc/vmstat proc/zoneinfo proc/swaps proc/diskstats proc/partitions proc/loadavg \\
     sys/devices/system/cpu/online sys/devices/system/cpu/present sys/devices/system/cpu/cpu*/topology/core_id \\
     sys/devices/system/node/online sys/devices/system/node/node*/cpulist sys/devices/system/node/node*/meminfo
 do [ -e \"$file\" ] && echo \"== $file\" && cat \"$file\"
 done
-echo '== now' && date +%s && echo '== pages' && getconf PAGESIZE";
+echo '== pages' && getconf PAGESIZE";
 
 fn no_two_files_disagree() -> Verdict {
     for options in [
@@ -149,16 +152,25 @@ impl Files {
             let of_each = each.iter().filter_map(|cpu| cpu.get(column)).sum::<u64>();
             self.ran.equal(&format!("column {column} of stat"), &of_each, sum)?;
         }
-        let uptime = self.text("proc/uptime")?;
-        let mut uptime = uptime.split_ascii_whitespace().map(str::parse::<f64>);
-        let (Some(up), Some(idle)) = (uptime.next(), uptime.next()) else { bail!("{}", self.ran) };
-        let now: f64 = self.text("now")?.trim().parse()?;
-        let began = self.number("proc/stat", "btime")? as f64;
-        self.ran.between("now - uptime - btime", now - up? - began, -2.0, 2.0)?;
-        let ticks = *sum.get(3).context("no idle column")? as f64;
-        // A tenth of a second on each CPU goes by between the two.
-        let close = 0.1 * (each.len() as f64) + 0.05;
-        self.ran.between("idle of uptime - idle of stat", idle? - ticks / 100.0, -close, close)
+        let (up, idle_before) = self.uptime("before")?;
+        let (_up, idle_after) = self.uptime("after")?;
+        let clock = |name: &str| -> Result<f64> { Ok(self.text(name)?.trim().parse()?) };
+        let now = self.number("proc/stat", "btime")? as f64 + up;
+        // Whole seconds, of the clock and of btime.
+        self.ran.between("btime + uptime", now, clock("now")? - 1.0, clock("later")? + 2.0)?;
+        let idle = *sum.get(3).context("no idle column")? as f64 / 100.0;
+        // Ticks are rounded down, for each CPU.
+        let close = 0.01 * (each.len() as f64 + 1.0);
+        self.ran.between("idle of stat", idle, idle_before - close, idle_after + close)
+    }
+
+    /// Uptime and idle time, in seconds.
+    fn uptime(&self, name: &str) -> Result<(f64, f64)> {
+        let mut words = self.text(name)?.split_ascii_whitespace().map(str::parse);
+        match (words.next(), words.next()) {
+            (Some(Ok(up)), Some(Ok(idle))) => Ok((up, idle)),
+            _ => bail!("no uptime\n{}", self.ran),
+        }
     }
 
     fn about_memory(&self) -> Verdict {

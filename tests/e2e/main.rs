@@ -12,6 +12,7 @@ mod differential;
 mod isolation;
 mod lifecycle;
 mod limits;
+mod load;
 mod pressure;
 mod reading;
 mod refusals;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         isolation::trials(),
         lifecycle::trials(),
         limits::trials(),
+        load::trials(),
         pressure::trials(),
         reading::trials(),
         refusals::trials(),

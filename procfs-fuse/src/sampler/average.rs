@@ -47,11 +47,13 @@ pub fn after(averages: [u64; 3], periods: u64, active: u64) -> [u64; 3] {
 /// of which nothing else is known.
 ///
 /// Less than a period tells nothing about a rate: a container that has begun
-/// this instant has used all the time there was.
-pub fn seed(running: u64, used_ns: u64, elapsed_ns: u64) -> [u64; 3] {
+/// this instant has used all the time there was. And no more can have been used
+/// than the machine's `cpus` had: the rest was used before, by those who had the
+/// group until it was given to this container.
+pub fn seed(running: u64, used_ns: u64, elapsed_ns: u64, cpus: u64) -> [u64; 3] {
     let used = u128::from(used_ns) * u128::from(FIXED_1);
     let rate = used / u128::from(elapsed_ns.max(PERIOD_NS));
-    let rate = u64::try_from(rate).unwrap_or(u64::MAX);
+    let rate = u64::try_from(rate).unwrap_or(u64::MAX).min(cpus.saturating_mul(FIXED_1));
     [rate.max(running.saturating_mul(FIXED_1)); 3]
 }
 
@@ -88,21 +90,21 @@ mod tests {
 
     #[test]
     fn a_seed_is_what_runs_now_or_what_was_used() {
-        check(seed(2, 0, 2 * PERIOD_NS), ["2.00"; 3]);
-        check(seed(0, 3 * PERIOD_NS, 2 * PERIOD_NS), ["1.50"; 3]);
-        check(seed(1, 3 * PERIOD_NS, 2 * PERIOD_NS), ["1.50"; 3]);
-        check(seed(0, 0, 0), ["0.00"; 3]);
+        check(seed(2, 0, 2 * PERIOD_NS, 4), ["2.00"; 3]);
+        check(seed(0, 3 * PERIOD_NS, 2 * PERIOD_NS, 4), ["1.50"; 3]);
+        check(seed(1, 3 * PERIOD_NS, 2 * PERIOD_NS, 4), ["1.50"; 3]);
+        check(seed(0, 0, 0, 4), ["0.00"; 3]);
     }
 
     #[test]
     fn a_container_that_has_just_begun_is_not_busy_for_it() {
-        check(seed(0, 20_000_000, 10_000_000), ["0.00"; 3]);
-        check(seed(1, 20_000_000, 10_000_000), ["1.00"; 3]);
+        check(seed(0, 20_000_000, 10_000_000, 4), ["0.00"; 3]);
+        check(seed(1, 20_000_000, 10_000_000, 4), ["1.00"; 3]);
     }
 
     #[test]
     fn absurd_numbers_do_not_wrap() {
-        assert_eq!(seed(u64::MAX, u64::MAX, 1), [u64::MAX; 3]);
+        assert_eq!(seed(u64::MAX, u64::MAX, 1, u64::MAX), [u64::MAX; 3]);
         assert!(next([u64::MAX; 3], u64::MAX)[0] > 0);
     }
 }

@@ -41,7 +41,8 @@ impl LoadAverage {
     ///
     /// A process that takes over goes on from what was `shown` before. Else, while
     /// it is not sampled, all that is known is the CPU time used since it last was,
-    /// or since the container began at `started_ns`. What is shown now is noted.
+    /// or since the container began at `started_ns`, on the machine's `cpus`. What is
+    /// shown now is noted.
     ///
     /// # Errors
     ///
@@ -52,6 +53,7 @@ impl LoadAverage {
         now_ns: u64,
         started_ns: Option<u64>,
         shown: &mut LoadShown,
+        cpus: u64,
     ) -> Result<(Load, bool), ReadingError> {
         let mut state = self.0.lock();
         if let Some(state) = state.as_mut().filter(|state| state.sampled) {
@@ -67,8 +69,8 @@ impl LoadAverage {
         let used_ns = used_ns(files)?;
         let running = files.tasks(0)?.map_or(0, |tasks| tasks.running);
         let since = state.map_or((started_ns.unwrap_or(now_ns), 0), |old| (old.at_ns, old.used_ns));
-        let averages =
-            average::seed(running, used_ns.saturating_sub(since.1), now_ns.saturating_sub(since.0));
+        let (used, elapsed) = (used_ns.saturating_sub(since.1), now_ns.saturating_sub(since.0));
+        let averages = average::seed(running, used, elapsed, cpus);
         *shown = LoadShown { averages, at_ns: now_ns, used_ns };
         *state = Some(State::continuing(shown, now_ns));
         Ok((Load { averages }, true))
@@ -129,6 +131,8 @@ mod tests {
     use super::*;
     use crate::scope::Groups;
 
+    const CPUS: u64 = 4;
+
     /// A container of two tasks, one of which runs; a directory plays the machine.
     struct Played {
         root: tempfile::TempDir,
@@ -165,7 +169,8 @@ mod tests {
         /// Averages at `now_ns` of a container that began at 0.
         fn read(&self, now_ns: u64) -> ([u64; 3], bool) {
             let shown = &mut self.shown.borrow_mut();
-            let (load, begin) = self.average.read(&self.files, now_ns, Some(0), shown).unwrap();
+            let (load, begin) =
+                self.average.read(&self.files, now_ns, Some(0), shown, CPUS).unwrap();
             (load.averages, begin)
         }
 
@@ -180,6 +185,14 @@ mod tests {
         played.use_cpu(30 * PERIOD_NS);
         // Three CPUs' worth over ten periods; one task runs now.
         assert_eq!(played.read(10 * PERIOD_NS), ([3 * FIXED_1; 3], true));
+    }
+
+    /// A group that is given to one container after the other has a past.
+    #[test]
+    fn no_more_was_used_than_the_machine_had() {
+        let played = Played::new();
+        played.use_cpu(1_000_000 * PERIOD_NS);
+        assert_eq!(played.read(10 * PERIOD_NS).0, [CPUS * FIXED_1; 3]);
     }
 
     #[test]
@@ -207,7 +220,7 @@ mod tests {
         played.average = LoadAverage::default();
         played.use_cpu(60 * PERIOD_NS);
         let (later, _) = played.read(42 * PERIOD_NS);
-        assert_eq!(later, average::seed(1, 60 * PERIOD_NS, 42 * PERIOD_NS));
+        assert_eq!(later, average::seed(1, 60 * PERIOD_NS, 42 * PERIOD_NS, CPUS));
     }
 
     #[test]

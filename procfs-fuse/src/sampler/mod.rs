@@ -68,8 +68,9 @@ impl Sampler {
         now_ns: u64,
         started_ns: Option<u64>,
         shown: &mut LoadShown,
+        cpus: u64,
     ) -> Result<Load, ReadingError> {
-        let (load, begin) = average.read(files, now_ns, started_ns, shown)?;
+        let (load, begin) = average.read(files, now_ns, started_ns, shown, cpus)?;
         if begin && self.clock == Clock::Running {
             self.watch(Sampled { average: Arc::clone(average), files: Arc::clone(files) });
         }
@@ -156,7 +157,7 @@ mod tests {
         let files =
             ContainerFiles::new(std::path::Path::new("/proc"), &Default::default(), Duration::ZERO);
         let average = Arc::default();
-        sampler.load(&average, &Arc::new(files), 1, None, &mut LoadShown::default()).unwrap();
+        sampler.load(&average, &Arc::new(files), 1, None, &mut LoadShown::default(), 1).unwrap();
         assert!(sampler.thread.get().is_some());
         // Joins the thread: hangs if it were not told.
         drop(sampler);

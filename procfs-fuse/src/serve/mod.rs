@@ -233,10 +233,12 @@ impl Server {
         if needs.contains(Needs::START) {
             readings.started_ns = self.started_ns(opening, container, &files)?;
         }
-        if needs.contains(Needs::LOAD) {
-            readings.load = Some(self.load(container, &files, now_ns, readings.started_ns)?);
-        }
         let host = self.host.facts(needs)?;
+        if needs.contains(Needs::LOAD) {
+            let cpus = host.online.count() as u64;
+            readings.load =
+                Some(self.load(container, &files, now_ns, readings.started_ns, cpus)?);
+        }
         let reader = Reader { boottime_offset_ns: opening.boottime_offset_ns };
         let mut sample = Sample { now_ns, host_text, host, container: readings, reader };
         if let Some((file, cpu)) = file.and_then(|file| Some((file, file.cpu?))) {
@@ -254,10 +256,11 @@ impl Server {
         files: &Arc<ContainerFiles>,
         now_ns: u64,
         started_ns: Option<u64>,
+        cpus: u64,
     ) -> Result<Load, Fault> {
         self.containers.with_history(container, |history| {
             let shown = &mut history.load;
-            Ok(self.sampler.load(&container.load, files, now_ns, started_ns, shown)?)
+            Ok(self.sampler.load(&container.load, files, now_ns, started_ns, shown, cpus)?)
         })
     }
 

@@ -6,14 +6,19 @@
 
 use super::cpu::{Visible, visible};
 use crate::history::cpu_time::{CpuTime, Reading};
-use crate::readings::Sample;
+use crate::readings::{CpuUsage, Sample};
 
 /// Steps `time` forward to this `sample` and says which CPUs are visible.
 ///
-/// `None` when the container's use of CPU time is not known; `time` stays as it is.
+/// `None` when the container's use of CPU time is not known and it sees all CPUs;
+/// `time` stays as it is. Where it sees fewer, a v1 group with a quota but none that
+/// accounts, the host's lines would contradict `cpuinfo`: its N CPUs are idle, as
+/// nothing that anybody used can be told of them.
 pub fn advance(sample: &Sample, time: &mut CpuTime) -> Option<Visible> {
-    let usage = sample.container.cpu.as_ref()?.usage?;
+    let cpu = sample.container.cpu.as_ref()?;
     let visible = visible(sample);
+    let sees_all = visible.physical == sample.host.online;
+    let usage = cpu.usage.or_else(|| (!sees_all).then(CpuUsage::default))?;
     time.advance(&Reading {
         now_ns: sample.now_ns,
         // A container of unknown age is as old as the host: nothing else on the

@@ -238,4 +238,28 @@ softirq 172984 0 22704
         assert_eq!(found.first(), Some(&Line::AsIs("cpu  900 0 0 90000 0 0 0 0 0 0")));
         assert_eq!(found.len(), HOST.lines().count());
     }
+
+    /// v1: a group with a quota, in the root group of the hierarchy that accounts.
+    #[test]
+    fn cpus_whose_use_nobody_counts_are_as_many_as_cpuinfo_has() {
+        let mut sample = samples::used(HOST, 2, 30, 10);
+        let cpu = sample.container.cpu.as_mut().unwrap();
+        cpu.usage = None;
+        let found = lines(&sample, &mut History::default());
+        let cpus = |lines: &[Line<'_>]| -> Vec<Option<u32>> {
+            lines
+                .iter()
+                .filter_map(|line| match line {
+                    Line::Cpu { number, ticks } => {
+                        assert_eq!((ticks.user, ticks.system), (0, 0));
+                        Some(*number)
+                    }
+                    _ => None,
+                })
+                .collect()
+        };
+        assert_eq!(cpus(&found), [None, Some(0), Some(1)]);
+        sample.container.cpu.as_mut().unwrap().bandwidth.clear();
+        assert_eq!(cpus(&lines(&sample, &mut History::default())), [], "the host's");
+    }
 }

@@ -61,6 +61,10 @@ const DEFAULT_CAPABILITIES: [Capability; 13] = [
 ];
 
 /// Files of the whole machine: its memory, keys, timers, hardware and firmware.
+///
+/// `/proc/interrupts` is masked as docker masks it, though the daemon serves it with
+/// the container's CPUs: the counts are the host's, and to whoever watches them
+/// they tell when a key is pressed or a neighbour's packet comes in.
 const MASKED_PATHS: [&str; 13] = [
     "/proc/acpi",
     "/proc/asound",

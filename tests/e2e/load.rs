@@ -1,0 +1,230 @@
+//! The load average of a container, and what it costs.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
+use std::process::{ChildStdin, ChildStdout, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use libtest_mimic::Trial;
+use nix::unistd::Pid;
+use support::{Daemon, Group, Need, Verdict, alone, daemon, process, trial};
+
+const LOAD: &[Need] = &[
+    Need::Container,
+    Need::Controller("pids"),
+    Need::Controller("cpu"),
+    Need::File("/usr/bin/python3", "python3"),
+];
+const LONG: &[Need] = &[
+    Need::Container,
+    Need::Controller("pids"),
+    Need::Controller("cpu"),
+    Need::File("/usr/bin/python3", "python3"),
+    Need::Full,
+];
+
+/// Between two samples.
+const PERIOD: Duration = Duration::from_secs(5);
+
+/// What the kernel multiplies the three averages with in a period, as 1/2048;
+/// `include/linux/sched/loadavg.h`.
+const DECAY: [u64; 3] = [1884, 2014, 2037];
+
+/// 1 in the kernel's fixed-point numbers.
+const ONE: u64 = 2048;
+
+/// How far from the reference an average may be: a twentieth of it, or, in
+/// hundredths, what printing two digits loses.
+const CLOSE: u64 = 20;
+const PRINTED: u64 = 2;
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        trial("load_follows_what_runs_five_groups_deep", LOAD, || follows(3, 40, 2)),
+        trial("load_of_two_thousand_threads_follows_for_a_minute", LONG, || follows(4, 2000, 12)),
+        alone(
+            "nothing_runs_while_nobody_reads",
+            &[Need::Container],
+            nothing_runs_while_nobody_reads,
+        ),
+    ]
+}
+
+/// Process 1 of a container: it makes threads of a process five groups deep, says
+/// what the load is when it is asked, and has some of them run when told to.
+const SCRIPT: &str = "\
+import os, subprocess, sys
+path, deep, threads, busy = sys.argv[1], sys.argv[2].split(), sys.argv[3], sys.argv[4]
+child = '''
+import sys, threading, time
+stop = threading.Event()
+for number in range(int(sys.argv[1])): threading.Thread(target=stop.wait, daemon=True).start()
+print('asleep', flush=True)
+sys.stdin.readline()
+'''
+def enter():
+    for group in deep: open(group + '/cgroup.procs', 'w').write('0')
+sleeper = subprocess.Popen([sys.executable, '-c', child, threads], preexec_fn=enter,
+                           stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+sleeper.stdout.readline()
+for line in sys.stdin:
+    if line == 'run\\n':
+        for number in range(int(busy)):
+            subprocess.Popen(['sh', '-c', 'while :; do :; done'], preexec_fn=enter)
+    print(open(path).read().strip(), flush=True)
+os._exit(0)";
+
+/// What the file says.
+#[derive(Debug)]
+struct Load {
+    /// The three averages, in hundredths.
+    averages: [u64; 3],
+    threads: u64,
+}
+
+struct Loaded {
+    child: std::process::Child,
+    ask: Option<ChildStdin>,
+    answer: BufReader<ChildStdout>,
+}
+
+impl Loaded {
+    fn load(&mut self, word: &str) -> Result<Load> {
+        let ask = self.ask.as_mut().context("it was not ended")?;
+        ask.write_all(format!("{word}\n").as_bytes())?;
+        let mut line = String::new();
+        self.answer.read_line(&mut line)?;
+        let load = || {
+            let words: Vec<&str> = line.split_ascii_whitespace().collect();
+            let [one, five, fifteen, tasks, _last] = words[..] else { return None };
+            let averages = [hundredths(one)?, hundredths(five)?, hundredths(fifteen)?];
+            Some(Load { averages, threads: tasks.split_once('/')?.1.parse().ok()? })
+        };
+        load().with_context(|| format!("no load average: {line:?}"))
+    }
+}
+
+/// `2.53`
+fn hundredths(text: &str) -> Option<u64> {
+    text.replace('.', "").parse().ok()
+}
+
+impl Drop for Loaded {
+    fn drop(&mut self) {
+        // Process 1 ends at the end of its input, and the kernel ends the others.
+        drop(self.ask.take());
+        let _ended = self.child.wait();
+    }
+}
+
+/// A load that was 0 and is `busy` follows the kernel's own formula, sample by
+/// sample, for so many of them.
+fn follows(busy: u64, threads: u64, samples: u32) -> Verdict {
+    let group = Group::new(&["pids", "cpu"])?;
+    let deep = deep_groups(&group)?;
+    let mut loaded = start(&group, &deep, threads, busy)?;
+    let first = loaded.load("")?;
+    ensure!(first.threads >= threads, "{first:?}: fewer than {threads} threads");
+    let deadline = Instant::now() + PERIOD * (samples + 4);
+    let seed = loaded.load("run")?.averages;
+    let mut reference = seed.map(|average| average * ONE / 100);
+    let (mut shown, mut taken) = (seed, 0);
+    while taken < samples {
+        ensure!(Instant::now() < deadline, "{taken} samples in time, from {seed:?} to {shown:?}");
+        std::thread::sleep(Duration::from_millis(200));
+        let now = loaded.load("")?.averages;
+        if now != shown {
+            reference = next(reference, busy);
+            (shown, taken) = (now, taken + 1);
+        }
+    }
+    for (shown, expected) in shown.into_iter().zip(reference.map(|average| average * 100 / ONE)) {
+        let close = (expected / CLOSE).max(PRINTED);
+        ensure!(
+            shown.abs_diff(expected) <= close,
+            "{shown} hundredths are not {expected}, after {taken} samples of {busy} from {seed:?}"
+        );
+    }
+    drop(loaded);
+    deep.iter().rev().try_for_each(|level| remove(level))
+}
+
+/// Folders of five groups in each other, below each of the group's own.
+fn deep_groups(group: &Group) -> Result<Vec<std::path::PathBuf>> {
+    let mut levels = Vec::new();
+    let mut tops: Vec<_> = vec![group.folder("pids")?, group.folder("cpu")?];
+    tops.dedup();
+    for top in tops {
+        let mut level = top.to_owned();
+        for name in ["a", "b", "c", "d", "e"] {
+            level = level.join(name);
+            std::fs::create_dir(&level)?;
+            levels.push(level.clone());
+        }
+    }
+    Ok(levels)
+}
+
+fn start(group: &Group, levels: &[std::path::PathBuf], threads: u64, busy: u64) -> Result<Loaded> {
+    let deepest = levels.iter().filter(|level| level.ends_with("a/b/c/d/e"));
+    let deepest: Vec<String> = deepest.map(|level| level.display().to_string()).collect();
+    let path = daemon::shared()?.join("proc/loadavg").display().to_string();
+    let (threads, busy) = (threads.to_string(), busy.to_string());
+    let words = ["/usr/bin/python3", "-c", SCRIPT, &path, &deepest.join(" "), &threads, &busy];
+    let mut command = group.container(&words);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    let ask = child.stdin.take().context("a pipe")?;
+    let answer = BufReader::new(child.stdout.take().context("a pipe")?);
+    Ok(Loaded { child, ask: Some(ask), answer })
+}
+
+/// Removes a group whose processes are ending.
+fn remove(level: &Path) -> Verdict {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while let Err(error) = std::fs::remove_dir(level) {
+        ensure!(Instant::now() < deadline, "{}: {error}", level.display());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
+/// `calc_load()` of kernel/sched/loadavg.c.
+fn next(averages: [u64; 3], running: u64) -> [u64; 3] {
+    let active = running * ONE;
+    let mut next = averages;
+    for (average, decay) in next.iter_mut().zip(DECAY) {
+        let sum = *average * decay + active * (ONE - decay);
+        *average = (sum + if active >= *average { ONE - 1 } else { 0 }) / ONE;
+    }
+    next
+}
+
+/// Nobody has asked for a load, so nothing is sampled, and nothing wakes up.
+fn nothing_runs_while_nobody_reads() -> Verdict {
+    let daemon = Daemon::start()?;
+    let pid = daemon.pid();
+    // What it does to begin with.
+    std::thread::sleep(Duration::from_secs(2));
+    let before = switches(pid)?;
+    std::thread::sleep(PERIOD * 2);
+    let after = switches(pid)?;
+    ensure!(before == after, "context switches of each thread: {before:?}, then {after:?}");
+    daemon.stop()
+}
+
+/// How often each thread of a daemon's processes gave its CPU away: the wake-ups.
+fn switches(keeper: Pid) -> Result<BTreeMap<String, u64>> {
+    let mut found = BTreeMap::new();
+    for pid in process::descendants(keeper)? {
+        for task in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+            let status = task?.path().join("status");
+            let text = std::fs::read_to_string(&status)?;
+            let count = text.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+            let count = count.context("no context switches")?.trim().parse()?;
+            found.insert(status.display().to_string(), count);
+        }
+    }
+    Ok(found)
+}
