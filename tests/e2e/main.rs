@@ -13,6 +13,7 @@ mod isolation;
 mod lifecycle;
 mod limits;
 mod load;
+mod nesting;
 mod pressure;
 mod reading;
 mod refusals;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         lifecycle::trials(),
         limits::trials(),
         load::trials(),
+        nesting::trials(),
         pressure::trials(),
         reading::trials(),
         refusals::trials(),

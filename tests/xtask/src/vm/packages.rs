@@ -21,6 +21,7 @@ const WANTED: &[&str] = &[
     "gawk",
     "grep",
     "htop",
+    "bubblewrap",
     "hwloc-nox",
     "iproute2",
     "libc-bin",
