@@ -29,10 +29,8 @@ pub struct Entry {
 /// Directories that are served, and mounted, as a whole: what is in them depends
 /// on who looks, so a single file of them is not enough. All that the host has
 /// there is served, by the first row of the catalogue that matches.
-pub static WHOLE: &[&str] = &["sys/devices/system/cpu", "sys/devices/system/node"];
-
-/// What stands for every CPU in a path: the directories of CPUs are one row.
-pub const ANY_CPU: &str = "cpu*";
+pub static WHOLE: &[&str] =
+    &["sys/devices/system/cpu", "sys/devices/system/memory", "sys/devices/system/node"];
 
 /// What is not served in directories that are served as a whole.
 pub static HIDDEN: &[&str] = &[
@@ -40,8 +38,6 @@ pub static HIDDEN: &[&str] = &[
     "sys/devices/system/cpu/cpu*/thermal_throttle",
     // Named by the host's CPUs; the same files are in `cpu*/cpufreq`.
     "sys/devices/system/cpu/cpufreq/policy*",
-    // One for each block of the host's memory.
-    "sys/devices/system/node/node*/memory*",
 ];
 
 /// Every file; what is an exception of a pattern comes before it. A host may lack some.
@@ -79,6 +75,7 @@ pub static CATALOG: &[Entry] = &[
     public("sys/devices/system/cpu/online", Needs::CPU_LIMITS, cpus),
     public("sys/devices/system/cpu/present", Needs::CPU_LIMITS, cpus),
     public("sys/devices/system/cpu/**", Needs::empty(), hosts),
+    public("sys/devices/system/memory/**", Needs::empty(), hosts),
     public("sys/devices/system/node/has_cpu", NODES, nodes_with_cpus),
     public("sys/devices/system/node/has_memory", NODES, nodes_with_memory),
     public("sys/devices/system/node/has_normal_memory", NODES, nodes_with_memory),

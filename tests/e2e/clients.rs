@@ -53,7 +53,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("lscpu_is_consistent", LSCPU, lscpu_is_consistent),
         trial("hwloc_is_consistent", HWLOC, hwloc_is_consistent),
         trial("numactl_shows_the_containers_cpus", NUMACTL, numactl_shows_the_containers_cpus),
-        trial("lsmem_runs_clean", LSMEM, lsmem_runs_clean),
+        trial("lsmem_counts_the_containers_blocks", LSMEM, lsmem_counts_the_containers_blocks),
         trial("cpusets_are_consistent", CPUSETS, cpusets_are_consistent),
         trial("python_and_psutil_count_cpus", PSUTIL, python_and_psutil_count_cpus),
         trial("psutil_sees_the_limit", PSUTIL, psutil_sees_the_limit),
@@ -242,11 +242,22 @@ fn numactl_shows_the_containers_cpus() -> Verdict {
     Ok(())
 }
 
-/// What it counts are the host's blocks of memory, and it says so in SEMANTICS.
-fn lsmem_runs_clean() -> Verdict {
-    let ran = container::run(&["--cpus", "1", "-m", "512m"], &["lsmem"])?.succeeded()?;
-    ran.holds("it has a sum", ran.stdout.contains("Total online memory"))?;
-    ran.equal("complaints", &ran.stderr.as_str(), &"")
+/// It counts whole blocks: a limit that ends within one has all of it.
+fn lsmem_counts_the_containers_blocks() -> Verdict {
+    let block_size = std::fs::read_to_string("/sys/devices/system/memory/block_size_bytes")?;
+    let block_size = u64::from_str_radix(block_size.trim(), 16)?;
+    for limit in [100_u64 << 20, 512 << 20] {
+        let options = ["--cpus", "1", "-m", &limit.to_string()];
+        let list = ["lsmem", "--bytes", "--summary=only"];
+        let ran = container::run(&options, &list)?.succeeded()?;
+        let total: u64 = ran.find("the sum of what is online", |text| {
+            let line = text.lines().find_map(|line| line.strip_prefix("Total online memory:"))?;
+            line.trim().parse().ok()
+        })?;
+        ran.equal("bytes", &total, &limit.next_multiple_of(block_size))?;
+        ran.equal("complaints", &ran.stderr.as_str(), &"")?;
+    }
+    Ok(())
 }
 
 fn cpusets_are_consistent() -> Verdict {

@@ -32,7 +32,8 @@ const CALLS: u64 = 12;
 const WRITING: u32 = 0o222;
 
 /// Directories that are ours as a whole.
-const DIRECTORIES: [&str; 2] = ["sys/devices/system/cpu", "sys/devices/system/node"];
+const DIRECTORIES: [&str; 3] =
+    ["sys/devices/system/cpu", "sys/devices/system/memory", "sys/devices/system/node"];
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![

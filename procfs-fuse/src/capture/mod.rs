@@ -121,9 +121,10 @@ pub fn render(dir: &Path, path: &str) -> Result<String, CaptureError> {
 /// [`CaptureError`] when `dir` is no capture.
 pub fn files(dir: &Path) -> Result<Vec<String>, CaptureError> {
     let (reader, server) = (reader(dir)?, server(dir)?);
-    let numbers = server.cpu_numbers(&server.open(None, reader));
+    let opening = server.open(None, reader);
+    let numbers = |numbered| server.numbers(numbered, &opening);
     let host = dir.join(HOST);
-    Ok(served(dir).iter().flat_map(|listed| listed.files(&host, &numbers)).collect())
+    Ok(served(dir).iter().flat_map(|listed| listed.files(&host, numbers)).collect())
 }
 
 fn served(dir: &Path) -> Vec<Listed> {

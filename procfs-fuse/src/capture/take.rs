@@ -13,7 +13,7 @@ use super::{CaptureError, HOST, READER};
 use crate::caller::{Callers, Task};
 use crate::readings::ticks_per_second;
 use crate::scope::{self, Groups};
-use crate::serve::{self, CpuNumbers};
+use crate::serve::{self, Numbers};
 
 /// Files of a process that tell whose it is and what it does.
 const PROCESS_FILES: [&str; 4] = ["cgroup", "stat", "status", "timens_offsets"];
@@ -73,7 +73,7 @@ pub fn take(root: &Path, reader: u32, dir: &Path) -> Result<(), CaptureError> {
     }
     // Last: the clock is among them, and no process is younger than it.
     for listed in serve::list(root) {
-        for path in listed.files(root, &CpuNumbers::Hosts) {
+        for path in listed.files(root, |_numbered| Numbers::Hosts) {
             copy.file(Path::new(&path))?;
         }
     }

@@ -18,7 +18,7 @@ use crate::fuse::request::{Operation, Request};
 use crate::fuse::source::Source;
 use crate::fuse::tree::{Place, Tree};
 use crate::log::limited;
-use crate::serve::{CpuNumbers, File, Kind, OPENING_WORDS};
+use crate::serve::{File, Kind, Numbered, Numbers, OPENING_WORDS};
 use crate::shared::Shared;
 use crate::shared::slots::Slot;
 use crate::sys::clock;
@@ -158,16 +158,17 @@ impl Filesystem {
         }
     }
 
-    /// What numbers of CPUs mean to whoever looks at `place`.
-    pub(super) fn cpu_numbers(
+    /// What numbers of these mean to whoever looks at `place`.
+    pub(super) fn numbers(
         &self,
+        numbered: Numbered,
         place: Place<'_>,
         request: &Request<'_>,
         slot: &Slot,
-    ) -> CpuNumbers {
+    ) -> Numbers {
         let opening = self.identify(place, request, slot);
         let opening = self.unless_quarantined(opening, place.path(), slot);
-        self.source.cpu_numbers(place.path(), opening.as_ref())
+        self.source.numbers(numbered, place.path(), opening.as_ref())
     }
 
     fn text(

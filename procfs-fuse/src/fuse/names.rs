@@ -1,13 +1,13 @@
 //! Names: what is in a directory, where a link leads, and what `stat` says.
 //!
-//! The tree is the same for everybody but for what is named after a CPU, and for
-//! what not every CPU has. Those are looked up for the one who looks, and the
+//! The tree is the same for everybody but for what is named after a CPU or a block
+//! of memory, and for what not every CPU has. Those are looked up for the one who looks, and the
 //! kernel is told not to remember the answer: the next one who walks there, in
 //! another container, asks again. All else it may remember for long, because
 //! what lies below a name follows from the name alone.
 //!
-//! What this module does not do: ask whose container it is, or what numbers of
-//! CPUs mean there (`serve`).
+//! What this module does not do: ask whose container it is, or what numbers mean
+//! there (`serve`).
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -23,7 +23,7 @@ use crate::fuse::open_files::UNRECORDED;
 use crate::fuse::reply::{Attributes, Dirent, Known, Reply};
 use crate::fuse::request::Request;
 use crate::fuse::tree::Place;
-use crate::serve::{CpuNumbers, Kind};
+use crate::serve::{Kind, Numbers};
 use crate::shared::slots::Slot;
 
 /// Bytes of a page of the kernel's files below `/sys`, which say that they have
@@ -41,7 +41,7 @@ impl Filesystem {
         let directory = self.place(request.node)?;
         let found = self.tree.child(directory, name).ok_or(Errno::ENOENT)?;
         let known = if found.depends_on_who_looks() {
-            let numbers = self.cpu_numbers(directory, request, slot);
+            let numbers = self.numbers_of(found, directory, request, slot);
             host_path(&numbers, found).filter(|path| is_there(path)).ok_or(Errno::ENOENT)?;
             Known::ToWhoAsks
         } else {
@@ -56,8 +56,8 @@ impl Filesystem {
         Ok(())
     }
 
-    /// What the host's link says. The number of a CPU that it leads to is the
-    /// reader's.
+    /// What the host's link says. The number of a CPU or block that it leads to is
+    /// the reader's.
     pub(super) fn readlink(
         &self,
         request: &Request<'_>,
@@ -65,15 +65,12 @@ impl Filesystem {
         reply: &mut Reply,
     ) -> Result<(), Errno> {
         let link = self.place(request.node)?;
-        let numbers = match link.cpu {
-            Some(_) => self.cpu_numbers(link, request, slot),
-            None => CpuNumbers::Hosts,
-        };
+        let numbers = self.numbers_of(link, link, request, slot);
         let path = host_path(&numbers, link).ok_or(Errno::ENOENT)?;
         let target = fs::read_link(path)
             .map_err(|error| error.raw_os_error().map_or(Errno::EIO, Errno::from_raw))?;
         let target =
-            if link.is_named_after_a_cpu() { target.with_file_name(link.name()) } else { target };
+            if link.named().is_some() { target.with_file_name(link.name()) } else { target };
         reply.body().extend_from_slice(target.as_os_str().as_bytes());
         Ok(())
     }
@@ -113,32 +110,46 @@ impl Filesystem {
     }
 
     /// The names in `directory`; `None` in the place of one that is not there for
-    /// the one who looks. Those of CPUs come last, so that a listing in several
-    /// parts goes on where it was when their number has changed.
+    /// the one who looks. Those with numbers come last, so that a listing in several
+    /// parts goes on where it was when there are more or fewer of them.
     fn names_in<'a>(
         &'a self,
         directory: Place<'a>,
         request: &Request<'_>,
         slot: &Slot,
     ) -> Vec<Option<(Place<'a>, String)>> {
-        let children: Vec<_> = self.tree.children(directory).collect();
-        let numbers = if children.iter().any(|child| child.depends_on_who_looks()) {
-            self.cpu_numbers(directory, request, slot)
-        } else {
-            CpuNumbers::Hosts
+        let (numbered, others): (Vec<_>, Vec<_>) =
+            self.tree.children(directory).partition(|child| child.named().is_some());
+        let numbers = match others.iter().find(|child| child.depends_on_who_looks()) {
+            Some(child) => self.numbers_of(*child, directory, request, slot),
+            None => Numbers::Hosts,
         };
-        let (cpus, others): (Vec<_>, Vec<_>) =
-            children.into_iter().partition(|child| child.is_named_after_a_cpu());
         let others = others.into_iter().map(|child| {
             let is_seen = !child.depends_on_who_looks()
                 || host_path(&numbers, child).is_some_and(|path| is_there(&path));
             is_seen.then(|| (child, child.name()))
         });
-        let cpus = cpus.into_iter().flat_map(|child| {
-            let ids = numbers.in_directory(&Path::new("/").join(directory.path()));
-            ids.into_iter().map(move |id| Place { cpu: Some(id), ..child })
+        let path = Path::new("/").join(directory.path());
+        let numbered = numbered.into_iter().flat_map(|child| {
+            let numbers = self.numbers_of(child, directory, request, slot);
+            let found = child.named().map(|numbered| numbers.in_directory(numbered, &path));
+            found.into_iter().flatten().map(move |id| Place { which: Some(id), ..child })
         });
-        others.chain(cpus.map(|cpu| Some((cpu, cpu.name())))).collect()
+        others.chain(numbered.map(|place| Some((place, place.name())))).collect()
+    }
+
+    /// What the number of `place` means to whoever looks at or into `at`.
+    fn numbers_of(
+        &self,
+        place: Place<'_>,
+        at: Place<'_>,
+        request: &Request<'_>,
+        slot: &Slot,
+    ) -> Numbers {
+        match place.numbered() {
+            Some(numbered) => self.numbers(numbered, at, request, slot),
+            None => Numbers::Hosts,
+        }
     }
 
     fn attributes(&self, place: Place<'_>) -> Attributes {
@@ -160,7 +171,7 @@ impl Filesystem {
             return 1;
         }
         let inside = || self.tree.children(place).filter(is_directory);
-        if inside().any(Place::is_named_after_a_cpu) {
+        if inside().any(|place| place.named().is_some()) {
             // Remembered for everybody: the host's.
             let hosts = fs::metadata(Path::new("/").join(place.path()));
             return hosts.map_or(2, |hosts| u32::try_from(hosts.nlink()).unwrap_or(u32::MAX));
@@ -171,8 +182,8 @@ impl Filesystem {
 }
 
 /// Where the host has what `place` is for somebody with these `numbers`.
-fn host_path(numbers: &CpuNumbers, place: Place<'_>) -> Option<String> {
-    numbers.path(place.path(), place.cpu).map(|path| format!("/{path}"))
+fn host_path(numbers: &Numbers, place: Place<'_>) -> Option<String> {
+    numbers.path(place.path(), place.which).map(|path| format!("/{path}"))
 }
 
 fn is_there(path: &str) -> bool {

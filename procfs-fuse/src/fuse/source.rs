@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 
 use crate::fuse::rehearsal::Rehearsal;
-use crate::serve::{CpuNumbers, File, OPENING_WORDS, Opening, Server, path_of};
+use crate::serve::{File, Numbered, Numbers, OPENING_WORDS, Opening, Server, path_of};
 
 /// Where texts come from.
 #[derive(Debug)]
@@ -28,20 +28,21 @@ impl Source {
         }
     }
 
-    /// What numbers of CPUs mean in the directory or link `path` to whom was
+    /// What numbers of these mean in the directory or link `path` to whom was
     /// decided on; the host's to everybody else.
-    pub(crate) fn cpu_numbers(
+    pub(crate) fn numbers(
         &self,
+        numbered: Numbered,
         path: &str,
         opening: Option<&[u64; OPENING_WORDS]>,
-    ) -> CpuNumbers {
+    ) -> Numbers {
         match (self, opening) {
             (Self::Server(server, rehearsals), Some(words)) => {
                 let opening = Opening::from_words(words);
                 rehearse(rehearsals, path, &opening);
-                server.cpu_numbers(&opening)
+                server.numbers(numbered, &opening)
             }
-            _host_or_undecided => CpuNumbers::Hosts,
+            _host_or_undecided => Numbers::Hosts,
         }
     }
 
@@ -63,7 +64,7 @@ impl Source {
                 server.text(file, &opening, out)
             }
             _host_or_undecided => {
-                let path = file.cpu.map(|cpu| path_of(file.path, cpu));
+                let path = file.which.map(|which| path_of(file.path, which));
                 *out = fs::read(Path::new("/").join(path.as_deref().unwrap_or(file.path)))?;
                 Ok(())
             }

@@ -6,21 +6,18 @@
 //! runs, far longer than a worker lives.
 //!
 //! What is about a CPU is in the tree once, below `cpu*`, and stands for the same
-//! thing of every CPU there may ever be: a [`Place`] is a node and the number of a
-//! CPU, and its number has both.
+//! thing of every CPU there may ever be; blocks of memory likewise, below `memory*`.
+//! A [`Place`] is a node and the number of one of these, and its number has both.
 //!
-//! What this module does not do: say what a file contains or which CPUs somebody
-//! has (`serve`), or encode answers (`reply`).
+//! What this module does not do: say what a file contains or which CPUs and blocks
+//! somebody has (`serve`), or encode answers (`reply`).
 
 use std::collections::HashMap;
 
-use crate::serve::{self, File, Listed};
+use crate::serve::{self, File, Listed, Numbered};
 
 /// The number of the mount's root; `FUSE_ROOT_ID`.
 pub const ROOT: u64 = 1;
-
-/// What a node is named that stands for the same of all CPUs.
-const ANY_CPU: &str = "cpu*";
 
 /// All nodes, the root first.
 #[derive(Debug)]
@@ -29,7 +26,7 @@ pub struct Tree {
     places: HashMap<u32, usize>,
 }
 
-/// One directory, file or link; the same one of each CPU is one node.
+/// One directory, file or link; the same one of each CPU or block is one node.
 #[derive(Debug)]
 pub struct Node {
     /// See [`number_of`].
@@ -42,13 +39,13 @@ pub struct Node {
     children: Vec<u32>,
 }
 
-/// A node, and the CPU that it is about.
+/// A node, and which CPU or block of memory it is about.
 #[derive(Debug, Clone, Copy)]
 pub struct Place<'a> {
     /// The node.
     pub node: &'a Node,
-    /// The number of the CPU as the reader counts; `None` for what is about none.
-    pub cpu: Option<u32>,
+    /// The number of that as the reader counts; `None` for what is about none.
+    pub which: Option<u32>,
 }
 
 /// The number of the node at `path` below the mount point (no slash at either end).
@@ -81,36 +78,37 @@ impl Tree {
 
     /// What has this number, if there is anything.
     pub fn place(&self, number: u64) -> Option<Place<'_>> {
-        let [cpu, node] = halves(number);
+        let [which, node] = halves(number);
         let node = self.nodes.get(*self.places.get(&node)?)?;
-        let place = Place { node, cpu: cpu.checked_sub(1) };
-        (place.cpu.is_some() == node.is_of_a_cpu()).then_some(place)
+        let place = Place { node, which: which.checked_sub(1) };
+        (place.which.is_some() == place.numbered().is_some()).then_some(place)
     }
 
     /// What is called `name` in `directory`, if there is such a thing at all.
     pub fn child(&self, directory: Place<'_>, name: &[u8]) -> Option<Place<'_>> {
         let name = str::from_utf8(name).ok()?;
-        let cpu = directory.cpu.or_else(|| serve::cpu_in(name));
-        let mut places = self.children(directory).filter(|place| place.node.name() != ANY_CPU);
+        let mut places = self.children(directory).filter(|place| place.named().is_none());
         places.find(|place| place.node.name() == name).or_else(|| {
-            let of_all = self.children(directory).find(|place| place.node.name() == ANY_CPU)?;
-            cpu.map(|_number| Place { cpu, ..of_all })
+            let (numbered, number) = Numbered::in_name(name)?;
+            let of_all = self.children(directory).find(|place| place.named() == Some(numbered))?;
+            Some(Place { which: directory.which.or(Some(number)), ..of_all })
         })
     }
 
-    /// What is in `directory`. That which is named after a CPU is there once,
-    /// about no CPU.
+    /// What is in `directory`. That which is named by number is there once, without
+    /// one.
     pub fn children<'a>(&'a self, directory: Place<'_>) -> impl Iterator<Item = Place<'a>> {
         let indices = directory.node.children.iter().filter_map(|child| self.places.get(child));
         let nodes: Vec<_> = indices.filter_map(|index| self.nodes.get(*index)).collect();
-        nodes.into_iter().map(move |node| Place { node, cpu: directory.cpu })
+        nodes.into_iter().map(move |node| Place { node, which: directory.which })
     }
 
     /// The directory that `place` is in.
     pub fn parent(&self, place: Place<'_>) -> Option<Place<'_>> {
         let index = self.places.get(&place.node.parent)?;
         let node = self.nodes.get(*index)?;
-        Some(Place { node, cpu: place.cpu.filter(|_cpu| node.is_of_a_cpu()) })
+        let which = place.which.filter(|_which| Numbered::in_path(&node.listed.path).is_some());
+        Some(Place { node, which })
     }
 
     fn add(&mut self, listed: Listed) {
@@ -152,36 +150,32 @@ impl Node {
     fn name(&self) -> &str {
         self.listed.path.rsplit('/').next().unwrap_or_default()
     }
-
-    fn is_of_a_cpu(&self) -> bool {
-        self.listed.path.contains(ANY_CPU)
-    }
 }
 
 impl<'a> Place<'a> {
     /// Its number for the kernel: that of the node, and above its 32 bits that of
-    /// the CPU, counted from 1.
+    /// the CPU or block, counted from 1.
     pub fn number(self) -> u64 {
-        let cpu = self.cpu.map_or(0, |cpu| u64::from(cpu) + 1);
-        cpu << 32 | u64::from(self.node.number)
+        let which = self.which.map_or(0, |which| u64::from(which) + 1);
+        which << 32 | u64::from(self.node.number)
     }
 
     /// Its inode number for people, 32 bits wide: `stat` and nobody else uses it.
     pub fn inode(self) -> u64 {
-        let hash = |number: u32, cpu: u32| (number ^ cpu).wrapping_mul(PRIME);
-        u64::from(self.cpu.map_or(self.node.number, |cpu| hash(self.node.number, cpu)))
+        let hash = |number: u32, which: u32| (number ^ which).wrapping_mul(PRIME);
+        u64::from(self.which.map_or(self.node.number, |which| hash(self.node.number, which)))
     }
 
-    /// Its path, in which one part may be `cpu*`.
+    /// Its path, in which one part may be `cpu*` or `memory*`.
     pub fn path(self) -> &'a str {
         &self.node.listed.path
     }
 
     /// Its name in its directory.
     pub fn name(self) -> String {
-        match (self.node.name(), self.cpu) {
-            (ANY_CPU, Some(cpu)) => format!("cpu{cpu}"),
-            (name, _) => name.to_owned(),
+        match (self.named(), self.which) {
+            (Some(numbered), Some(which)) => serve::path_of(numbered.any(), which),
+            _plain => self.node.name().to_owned(),
         }
     }
 
@@ -194,20 +188,25 @@ impl<'a> Place<'a> {
     pub fn file(self) -> Option<File<'a>> {
         match self.kind() {
             serve::Kind::File { entry, .. } => {
-                Some(File { entry, path: self.path(), cpu: self.cpu })
+                Some(File { entry, path: self.path(), which: self.which })
             }
             serve::Kind::Directory | serve::Kind::Link => None,
         }
     }
 
-    /// True when it is named after a CPU.
-    pub fn is_named_after_a_cpu(self) -> bool {
-        self.node.name() == ANY_CPU
+    /// What it is about, when that is one of several.
+    pub fn numbered(self) -> Option<Numbered> {
+        Numbered::in_path(self.path()).map(|(numbered, _before)| numbered)
+    }
+
+    /// What it is named after, when that is one of several.
+    pub fn named(self) -> Option<Numbered> {
+        self.numbered().filter(|numbered| self.node.name() == numbered.any())
     }
 
     /// True when it is there for some who look and not for others.
     pub fn depends_on_who_looks(self) -> bool {
-        self.is_named_after_a_cpu() || !self.node.listed.is_everywhere
+        self.named().is_some() || !self.node.listed.is_everywhere
     }
 }
 

@@ -5,8 +5,9 @@
 //! is there: a plain path is looked for, and what is in a directory that is
 //! served as a whole is listed, each name with the first row that it matches.
 //!
-//! A directory named after a CPU is listed once for all of them, as `cpu*`: which
-//! CPUs there are, and what their numbers mean, depends on who looks.
+//! A directory named after a CPU is listed once for all of them, as `cpu*`, and one
+//! of a block of memory as `memory*`: which of them there are, and what their numbers
+//! mean, depends on who looks.
 //!
 //! What this module does not do: ask who looks. The names here are the same for
 //! everybody.
@@ -16,13 +17,14 @@ use std::fs::{self, DirEntry, Metadata};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use super::cpus::CpuNumbers;
-use crate::catalog::{ANY_CPU, CATALOG, Entry, HIDDEN, WHOLE, matches};
+use super::numbers::{Numbered, Numbers, path_of};
+use crate::catalog::{CATALOG, Entry, HIDDEN, WHOLE, matches};
 
 /// One name that is served.
 #[derive(Debug, Clone)]
 pub struct Listed {
-    /// Its path below the mount point and below `/`; a part of it may be `cpu*`.
+    /// Its path below the mount point and below `/`; a part of it may be `cpu*` or
+    /// `memory*`.
     pub path: String,
     /// What it is.
     pub kind: Kind,
@@ -53,63 +55,44 @@ pub enum Kind {
 pub struct File<'a> {
     /// Its row in the catalogue.
     pub entry: &'static Entry,
-    /// Its path, in which one part may be `cpu*`.
+    /// Its path, in which one part may be `cpu*` or `memory*`.
     pub path: &'a str,
-    /// The number that stands for the `*`, as the reader counts CPUs.
-    pub cpu: Option<u32>,
+    /// The number that stands for the `*`, as the reader counts.
+    pub which: Option<u32>,
 }
 
 impl Listed {
     /// The files of this name on the machine below `root`, by paths: one, or where
-    /// it is about a CPU one for each that has it, told in these `numbers`.
-    pub fn files(&self, root: &Path, numbers: &CpuNumbers) -> Vec<String> {
+    /// it is about a CPU or a block of memory one for each that has it, told in the
+    /// `numbers` of these.
+    pub fn files(&self, root: &Path, numbers: impl FnOnce(Numbered) -> Numbers) -> Vec<String> {
         if !matches!(self.kind, Kind::File { .. }) {
             return Vec::new();
         }
-        let Some((before, _)) = self.path.split_once(ANY_CPU) else {
+        let Some((numbered, before)) = Numbered::in_path(&self.path) else {
             return vec![self.path.clone()];
         };
-        let is_there = |cpu: &u32| {
-            numbers.path(&self.path, Some(*cpu)).is_some_and(|path| root.join(path).exists())
+        let numbers = numbers(numbered);
+        let is_there = |number: &u32| {
+            numbers.path(&self.path, Some(*number)).is_some_and(|path| root.join(path).exists())
         };
-        let cpus = numbers.in_directory(&root.join(before));
-        cpus.into_iter().filter(is_there).map(|cpu| path_of(&self.path, cpu)).collect()
+        let found = numbers.in_directory(numbered, &root.join(before)).into_iter();
+        found.filter(is_there).map(|number| path_of(&self.path, number)).collect()
     }
 
     /// The file that `path` names, if it is one of these.
     pub fn file_at(&self, path: &str) -> Option<File<'_>> {
         let Kind::File { entry, .. } = self.kind else { return None };
-        let cpu = match self.path.split_once(ANY_CPU) {
-            Some((before, _)) => {
+        let which = match Numbered::in_path(&self.path) {
+            Some((_numbered, before)) => {
                 let name = path.strip_prefix(before)?.split('/').next()?;
-                Some(cpu_in(name)?)
+                Some(Numbered::in_name(name)?.1)
             }
             None => None,
         };
-        let is_here = cpu.map_or(self.path == path, |cpu| path_of(&self.path, cpu) == path);
-        is_here.then_some(File { entry, path: &self.path, cpu })
+        let is_here = which.map_or(self.path == path, |which| path_of(&self.path, which) == path);
+        is_here.then_some(File { entry, path: &self.path, which })
     }
-}
-
-/// Where the host has, for its CPU `physical`, what is at `path`.
-pub fn path_of(path: &str, physical: u32) -> String {
-    path.replacen('*', &physical.to_string(), 1)
-}
-
-/// The number in the name of a CPU's directory: 12 of `cpu12`.
-pub fn cpu_in(name: &str) -> Option<u32> {
-    let digits = name.strip_prefix("cpu")?;
-    let is_plain = digits == "0" || !digits.starts_with(['0', '+']);
-    digits.parse().ok().filter(|_number| is_plain)
-}
-
-/// The numbers of the CPUs that have a name in `dir`, ascending.
-pub(super) fn cpus_in(dir: &Path) -> Vec<u32> {
-    let names = fs::read_dir(dir).into_iter().flatten();
-    let mut cpus: Vec<u32> =
-        names.filter_map(|entry| cpu_in(entry.ok()?.file_name().to_str()?)).collect();
-    cpus.sort_unstable();
-    cpus
 }
 
 /// Everything that the machine below `root` has: single files in the catalogue's
@@ -146,8 +129,9 @@ fn whole(root: &Path, dir: &str) -> Vec<Listed> {
     let mut found = BTreeMap::new();
     walk(&root.join(dir), dir, &mut found);
     let cpus = |path: &str| {
-        let (before, _) = path.split_once(ANY_CPU)?;
-        found.get(&format!("{before}{ANY_CPU}")).map(|cpu| cpu.count)
+        let any = Numbered::Cpu.any();
+        let (before, _) = path.split_once(any)?;
+        found.get(&format!("{before}{any}")).map(|cpu| cpu.count)
     };
     let listed = |(path, place): (&String, &Found)| {
         Some(Listed {
@@ -163,13 +147,16 @@ fn whole(root: &Path, dir: &str) -> Vec<Listed> {
 fn walk(dir: &Path, path: &str, found: &mut BTreeMap<String, Found>) {
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         let Ok(name) = entry.file_name().into_string() else { continue };
-        let name = if cpu_in(&name).is_some() { ANY_CPU } else { &name };
+        let numbered = Numbered::in_name(&name).map(|(numbered, _number)| numbered);
+        let name = numbered.map_or(name.as_str(), |numbered| numbered.any());
         let path = format!("{path}/{name}");
         let place = found
             .entry(path.clone())
             .or_insert_with(|| Found { kind: kind(&entry, &path), count: 0 });
         place.count += 1;
-        if matches!(place.kind, Some(Kind::Directory)) {
+        // There may be thousands of blocks, all alike.
+        let is_like_others = numbered == Some(Numbered::MemoryBlock) && place.count > 1;
+        if matches!(place.kind, Some(Kind::Directory)) && !is_like_others {
             walk(&entry.path(), &path, found);
         }
     }
@@ -268,14 +255,5 @@ mod tests {
     #[test]
     fn a_directory_is_mounted_as_a_whole() {
         assert_eq!(mounts(machine().path()), ["proc/meminfo", "sys/devices/system/cpu"]);
-    }
-
-    #[test]
-    fn a_cpu_has_one_name() {
-        assert_eq!(cpu_in("cpu0"), Some(0));
-        assert_eq!(cpu_in("cpu120"), Some(120));
-        for name in ["cpu", "cpu01", "cpu+1", "cpu-1", "cpu1x", "cpufreq", "cpu99999999999", "1"] {
-            assert_eq!(cpu_in(name), None, "{name}");
-        }
     }
 }

@@ -11,15 +11,15 @@
 //! answered with the host's text: nothing else is true any more.
 
 mod containers;
-mod cpus;
 mod faults;
 mod files;
 mod memory;
+mod numbers;
 mod opening;
 
-pub use cpus::CpuNumbers;
-pub use files::{File, Kind, Listed, cpu_in, list, mounts, path_of};
+pub use files::{File, Kind, Listed, list, mounts};
 pub use memory::Memory;
+pub use numbers::{Numbered, Numbers, path_of};
 pub use opening::{GroupIds, OPENING_WORDS, Opening};
 
 use std::error::Error;
@@ -135,20 +135,31 @@ impl Server {
         })
     }
 
-    /// What numbers of CPUs mean now to whom was decided on.
+    /// What numbers of these mean now to whom was decided on.
     ///
     /// Never fails: where it cannot be told they are the host's.
-    pub fn cpu_numbers(&self, opening: &Opening) -> CpuNumbers {
+    pub fn numbers(&self, numbered: Numbered, opening: &Opening) -> Numbers {
         if opening.groups.is_empty() {
-            return CpuNumbers::Hosts;
+            return Numbers::Hosts;
         }
-        match self.container_sample(Needs::CPU_LIMITS, opening, None) {
-            Ok((_container, sample)) => {
-                CpuNumbers::Containers(view::cpu::visible(&sample).physical)
-            }
+        match self.container_sample(needs_of(numbered), opening, None) {
+            Ok((_container, sample)) => self.numbers_in(numbered, &sample),
             Err(fault) => {
                 self.faults.note(&fault);
-                CpuNumbers::Hosts
+                Numbers::Hosts
+            }
+        }
+    }
+
+    fn numbers_in(&self, numbered: Numbered, sample: &Sample) -> Numbers {
+        let blocks_of = |memory| {
+            let bytes = view::memory::sizes(memory, &sample.host.memory).total;
+            Numbers::of_memory_blocks(&self.root, bytes)
+        };
+        match numbered {
+            Numbered::Cpu => Numbers::Cpus(view::cpu::visible(sample).physical),
+            Numbered::MemoryBlock => {
+                sample.container.memory.as_ref().and_then(blocks_of).unwrap_or(Numbers::Hosts)
             }
         }
     }
@@ -158,7 +169,8 @@ impl Server {
     /// # Errors
     ///
     /// Only when the host's own file cannot be read: its error, to hand on.
-    /// `ENODEV` is that of a CPU which was taken away since the file was opened.
+    /// `ENODEV` is that of a CPU, or a block of memory, which was taken away since the
+    /// file was opened.
     pub fn text(&self, file: File<'_>, opening: &Opening, out: &mut Vec<u8>) -> io::Result<()> {
         out.clear();
         if !opening.groups.is_empty() {
@@ -171,20 +183,21 @@ impl Server {
                 Err(fault) => self.faults.note(&fault),
             }
         }
-        out.extend_from_slice(self.host_text(file, file.cpu)?.as_bytes());
+        out.extend_from_slice(self.host_text(file, file.which)?.as_bytes());
         Ok(())
     }
 
-    /// The host's text, of its CPU `physical` if the file is about one.
+    /// The host's text, of its CPU or block `physical` if the file is about one.
     fn host_text(&self, file: File<'_>, physical: Option<u32>) -> io::Result<Arc<str>> {
         match physical {
-            Some(cpu) => self.host.text_anew(&path_of(file.path, cpu)),
+            Some(physical) => self.host.text_anew(&path_of(file.path, physical)),
             None => self.host.text(file.path),
         }
     }
 
     fn container_text(&self, file: File<'_>, opening: &Opening) -> Result<String, Fault> {
-        let needs = file.cpu.map_or(Needs::empty(), |_cpu| Needs::CPU_LIMITS);
+        let numbered = Numbered::in_path(file.path);
+        let needs = numbered.map_or(Needs::empty(), |(numbered, _before)| needs_of(numbered));
         let needs = needs.union(file.entry.needs);
         let (container, sample) = self.container_sample(needs, opening, Some(file))?;
         let mut text = String::with_capacity(sample.host_text.len());
@@ -222,7 +235,7 @@ impl Server {
         container: &Container,
         file: Option<File<'_>>,
     ) -> Result<Sample, Fault> {
-        let host_text = match file.filter(|file| file.cpu.is_none()) {
+        let host_text = match file.filter(|file| file.which.is_none()) {
             Some(file) => self.host_text(file, None).map_err(Fault::Host)?,
             None => Arc::default(),
         };
@@ -241,10 +254,11 @@ impl Server {
         }
         let reader = Reader { boottime_offset_ns: opening.boottime_offset_ns };
         let mut sample = Sample { now_ns, host_text, host, container: readings, reader };
-        if let Some((file, cpu)) = file.and_then(|file| Some((file, file.cpu?))) {
-            let numbers = CpuNumbers::Containers(view::cpu::visible(&sample).physical);
+        if let Some((file, which)) = file.and_then(|file| Some((file, file.which?))) {
+            let numbers = Numbered::in_path(file.path)
+                .map_or(Numbers::Hosts, |(numbered, _before)| self.numbers_in(numbered, &sample));
             let taken_away = || io::Error::from_raw_os_error(libc::ENODEV);
-            let physical = numbers.physical(cpu).ok_or_else(taken_away).map_err(Fault::Host)?;
+            let physical = numbers.physical(which).ok_or_else(taken_away).map_err(Fault::Host)?;
             sample.host_text = self.host_text(file, Some(physical)).map_err(Fault::Host)?;
         }
         Ok(sample)
@@ -289,6 +303,14 @@ impl Server {
                 .map(Arc::new)
                 .map_err(|error| Fault::Mounts(io::Error::other(error)))
         })
+    }
+}
+
+/// What must be read to tell how many of these a container has.
+fn needs_of(numbered: Numbered) -> Needs {
+    match numbered {
+        Numbered::Cpu => Needs::CPU_LIMITS,
+        Numbered::MemoryBlock => Needs::MEMORY,
     }
 }
 

@@ -106,7 +106,7 @@ impl Machine {
 
 fn file(path: &str) -> File<'_> {
     let entry = CATALOG.iter().find(|entry| matches(entry.path, path)).unwrap();
-    File { entry, path, cpu: None }
+    File { entry, path, which: None }
 }
 
 fn read(server: &Server, path: &str, thread: u32) -> String {
@@ -342,7 +342,7 @@ fn machine_with_cores() -> Machine {
 fn read_of_cpu(machine: &Machine, thread: u32, cpu: u32, name: &str) -> io::Result<String> {
     let path = format!("sys/devices/system/cpu/cpu*/{name}");
     let server = machine.server();
-    let file = File { cpu: Some(cpu), ..file(&path) };
+    let file = File { which: Some(cpu), ..file(&path) };
     let opening = server.open(Some(file), thread);
     let mut out = Vec::new();
     server.text(file, &opening, &mut out)?;
@@ -374,12 +374,12 @@ fn numbers_of_cpus_are_the_hosts_where_they_cannot_be_told() {
     let machine = machine_with_cores();
     let numbers = |thread| {
         let server = machine.server();
-        server.cpu_numbers(&server.open(None, thread))
+        server.numbers(Numbered::Cpu, &server.open(None, thread))
     };
     let own = cgroupfs::cpu_list::parse("2-3").unwrap();
-    assert_eq!(numbers(500), CpuNumbers::Containers(own));
-    assert_eq!(numbers(300), CpuNumbers::Hosts);
-    assert_eq!(numbers(0), CpuNumbers::Hosts);
+    assert_eq!(numbers(500), Numbers::Cpus(own));
+    assert_eq!(numbers(300), Numbers::Hosts);
+    assert_eq!(numbers(0), Numbers::Hosts);
     machine.write(&format!("sys/fs/cgroup/{ID}/cpu.max"), "nonsense\n");
-    assert_eq!(numbers(500), CpuNumbers::Hosts);
+    assert_eq!(numbers(500), Numbers::Hosts);
 }

@@ -14,6 +14,7 @@
 //! What this module does not do: start the daemon, or hide what the view shows
 //! and a mask forbids; masks are mounted after it, over it.
 
+use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -32,11 +33,14 @@ const TREES: [&str; 2] = ["proc", "sys"];
 
 /// Directories whose names depend on who looks: mounted as one, with nothing
 /// mounted inside, if the daemon serves all that is in them.
-const WHOLE: [&str; 2] = ["/sys/devices/system/cpu", "/sys/devices/system/node"];
-
-/// A file of each [`WHOLE`] directory that is always the host's, so that no daemon
-/// serves it but for the directory's sake.
-const SIGN_OF_WHOLE: &std::ffi::CStr = c"possible";
+///
+/// Each with a file that is always the host's, so that no daemon serves it but for
+/// the directory's sake.
+const WHOLE: [(&str, &CStr); 3] = [
+    ("/sys/devices/system/cpu", c"possible"),
+    ("/sys/devices/system/memory", c"block_size_bytes"),
+    ("/sys/devices/system/node", c"possible"),
+];
 
 /// The files and whole directories of the daemon's tree, as detached mounts.
 #[derive(Debug)]
@@ -158,17 +162,17 @@ fn collect(mut directory: Dir, path: &Path, files: &mut Vec<ViewFile>) -> nix::R
 
 /// True when `directory` stands for the whole of the kernel's directory `path`.
 fn is_whole(directory: &Dir, path: &Path) -> nix::Result<bool> {
-    if !WHOLE.iter().any(|whole| path == Path::new(whole)) {
+    let Some((_whole, sign)) = WHOLE.iter().find(|(whole, _)| path == Path::new(whole)) else {
         return Ok(false);
-    }
-    match fstatat(directory, SIGN_OF_WHOLE, AtFlags::AT_SYMLINK_NOFOLLOW) {
+    };
+    match fstatat(directory, *sign, AtFlags::AT_SYMLINK_NOFOLLOW) {
         Err(Errno::ENOENT) => Ok(false),
         status => status.map(|_there| true),
     }
 }
 
 /// The kind of an entry that the directory itself does not tell.
-fn kind(directory: &Dir, name: &std::ffi::CStr) -> nix::Result<Type> {
+fn kind(directory: &Dir, name: &CStr) -> nix::Result<Type> {
     let status = fstatat(directory, name, AtFlags::AT_SYMLINK_NOFOLLOW)?;
     Ok(match status.st_mode & libc::S_IFMT {
         libc::S_IFDIR => Type::Directory,
