@@ -33,6 +33,8 @@ pub mod log;
 mod numbers;
 pub mod readings;
 pub mod render;
+#[cfg(test)]
+mod round_trip;
 pub mod sampler;
 pub mod scope;
 pub mod serve;

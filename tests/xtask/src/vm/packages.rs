@@ -14,6 +14,7 @@ use crate::command;
 /// What the VM must have: a small system, and the programs that the tests drive.
 const WANTED: &[&str] = &[
     "bash",
+    "bubblewrap",
     "busybox-static",
     "coreutils",
     "dash",
@@ -21,7 +22,6 @@ const WANTED: &[&str] = &[
     "gawk",
     "grep",
     "htop",
-    "bubblewrap",
     "hwloc-nox",
     "iproute2",
     "libc-bin",
