@@ -18,6 +18,7 @@ mod pressure;
 mod reading;
 mod refusals;
 mod time;
+mod tools;
 mod update;
 mod whose;
 
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         reading::trials(),
         refusals::trials(),
         time::trials(),
+        tools::trials(),
         update::trials(),
         whose::trials(),
     ];

@@ -22,6 +22,8 @@ pub enum Need {
     Controller(&'static str),
     /// A program in one of the system's folders, with the Debian package that has it.
     Program(&'static str, &'static str),
+    /// A program that the VM goes without, because it is large.
+    LargeProgram(&'static str, &'static str),
     /// A file, with the Debian package that has it.
     File(&'static str, &'static str),
     /// The clone that this test was built from; the VM has the programs alone.
@@ -61,7 +63,7 @@ impl Need {
             Self::Controller(name) => {
                 (has_controller(name), format!("no {name} cgroup controller (cargo xtask vm)"))
             }
-            Self::Program(name, package) => {
+            Self::Program(name, package) | Self::LargeProgram(name, package) => {
                 (has_program(name), format!("no {name} in /usr (apt-get install {package})"))
             }
             Self::File(path, package) => {
@@ -113,6 +115,7 @@ impl Need {
             | Self::NativeSpeed
             | Self::Pressure
             | Self::TimeNamespaces
+            | Self::LargeProgram(..)
             | Self::Workspace
             | Self::Full => true,
             Self::Container

@@ -14,7 +14,11 @@ use crate::{Verdict, daemon};
 static MACHINE: RwLock<()> = RwLock::new(());
 
 /// A trial that may run beside others.
-pub fn trial(name: &str, needs: &'static [Need], test: fn() -> Verdict) -> Trial {
+pub fn trial(
+    name: &str,
+    needs: &'static [Need],
+    test: impl FnOnce() -> Verdict + Send + 'static,
+) -> Trial {
     Trial::ignorable_test(name, move || {
         when_met(needs, || {
             let _beside_others = MACHINE.read().unwrap_or_else(PoisonError::into_inner);

@@ -84,6 +84,9 @@ const fn program(
     Package { name, proof: Proof::Program(program), wanted, why }
 }
 
+/// Why programs are installed that tests/e2e/tools asks how big their machine is.
+const TOOL: &str = "what it says of the machine is checked";
+
 /// Every package that a command of ours may need.
 const PACKAGES: &[Package] = &[
     Package {
@@ -106,6 +109,23 @@ const PACKAGES: &[Package] = &[
         wanted: For::Test,
         why: "psutil's numbers are checked",
     },
+    program("atop", "atop", For::Test, TOOL),
+    program("cmake", "cmake", For::Test, TOOL),
+    program("earlyoom", "earlyoom", For::Test, TOOL),
+    program("glances", "glances", For::Test, TOOL),
+    program("inxi", "inxi", For::Test, TOOL),
+    program("neofetch", "neofetch", For::Test, TOOL),
+    program("nginx-light", "nginx", For::Test, TOOL),
+    program("ninja-build", "ninja", For::Test, TOOL),
+    program("nmon", "nmon", For::Test, TOOL),
+    program("nodejs", "node", For::Test, TOOL),
+    program("p7zip-full", "7z", For::Test, TOOL),
+    program("parallel", "parallel", For::Test, TOOL),
+    program("ruby", "ruby", For::Test, TOOL),
+    program("screenfetch", "screenfetch", For::Test, TOOL),
+    program("statgrab", "statgrab", For::Test, TOOL),
+    program("stress-ng", "stress-ng", For::Test, TOOL),
+    program("zstd", "zstd", For::Test, TOOL),
     program("docker.io", "dockerd", For::Test, "the docker line of deploy/ is run for real"),
     program(
         "docker-compose",

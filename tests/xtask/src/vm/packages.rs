@@ -13,11 +13,14 @@ use crate::command;
 
 /// What the VM must have: a small system, and the programs that the tests drive.
 const WANTED: &[&str] = &[
+    "atop",
     "bash",
     "bubblewrap",
     "busybox-static",
     "coreutils",
     "dash",
+    "diffutils",
+    "earlyoom",
     "findutils",
     "gawk",
     "grep",
@@ -32,10 +35,12 @@ const WANTED: &[&str] = &[
     "ncurses-base",
     "ncurses-bin",
     "numactl",
+    "nmon",
     "procps",
     "python3",
     "python3-psutil",
     "sed",
+    "statgrab",
     "strace",
     "sysstat",
     "tzdata",

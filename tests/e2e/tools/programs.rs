@@ -1,0 +1,144 @@
+//! The programs: a row each.
+//!
+//! A row is a shell command that prints one number, as somebody would type it who
+//! wants to know how big the machine is. A new program is a new row, and its
+//! package a line in `setup` of `xtask`, and of the VM's packages unless it is large.
+
+use support::Need;
+
+/// A program that is asked how big its machine is.
+#[derive(Debug)]
+pub(crate) struct Check {
+    /// As the table names it: the program, and what of it.
+    pub(crate) name: &'static str,
+    /// What it needs on the machine.
+    pub(crate) needs: &'static [Need],
+    /// Where it looks.
+    pub(crate) source: Source,
+    /// What its number counts.
+    pub(crate) counts: Counts,
+    /// Prints the number.
+    pub(crate) command: &'static str,
+}
+
+/// Where a program looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// In files of `/proc` and `/sys`.
+    Files,
+    /// It asks the kernel by this system call; no file can help.
+    Call(&'static str),
+}
+
+/// What a number counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Counts {
+    /// CPUs.
+    Cpus,
+    /// Memory, in units of so many bytes.
+    Memory(u64),
+}
+
+use Counts::{Cpus, Memory};
+use Source::{Call, Files};
+
+const AFFINITY: Source = Call("sched_getaffinity");
+const SYSINFO: Source = Call("sysinfo");
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+
+const fn check(
+    name: &'static str,
+    needs: &'static [Need],
+    source: Source,
+    counts: Counts,
+    command: &'static str,
+) -> Check {
+    Check { name, needs, source, counts, command }
+}
+
+/// Needs of a program that is in the VM too.
+macro_rules! small {
+    ($program:literal, $package:literal) => {
+        &[Need::Container, Need::Program($program, $package)]
+    };
+}
+
+/// Needs of a program that the VM goes without.
+macro_rules! large {
+    ($program:literal, $package:literal) => {
+        &[Need::Container, Need::LargeProgram($program, $package)]
+    };
+}
+
+/// A Python with psutil.
+const PSUTIL: &[Need] = &[
+    Need::Container,
+    Need::File("/usr/lib/python3/dist-packages/psutil/__init__.py", "python3-psutil"),
+];
+
+/// Every row of the table, in its order.
+#[rustfmt::skip]
+pub(crate) const CHECKS: &[Check] = &[
+    check("free", small!("free", "procps"), Files, Memory(1), "free -b | awk '/^Mem:/{print $2}'"),
+    check("top", small!("top", "procps"), Files, Memory(MIB), "top -bn1 | awk '/^MiB Mem/{print $4}'"),
+    check("top, CPU lines", small!("top", "procps"), Files, Cpus, "top -1 -bn1 -w 200 | grep -o '%Cpu[0-9]' | wc -l"),
+    check("vmstat -s", small!("vmstat", "procps"), Files, Memory(KIB), "vmstat -s | awk '/total memory/{print $1}'"),
+    check("busybox top", small!("busybox", "busybox-static"), Files, Memory(KIB), "busybox top -bn1 | awk '/^Mem:/{print $2 + $4}'"),
+    check("busybox free", small!("busybox", "busybox-static"), SYSINFO, Memory(KIB), "busybox free | awk '/^Mem:/{print $2}'"),
+    check("busybox nproc", small!("busybox", "busybox-static"), AFFINITY, Cpus, "busybox nproc"),
+    check("nproc", small!("nproc", "coreutils"), AFFINITY, Cpus, "nproc"),
+    check("getconf _NPROCESSORS_ONLN", small!("getconf", "libc-bin"), Files, Cpus, "getconf _NPROCESSORS_ONLN"),
+    check("getconf _PHYS_PAGES", small!("getconf", "libc-bin"), SYSINFO, Memory(4 * KIB), "getconf _PHYS_PAGES"),
+    check("lscpu", small!("lscpu", "util-linux"), Files, Cpus, "lscpu | awk '/^CPU\\(s\\):/{print $2}'"),
+    check("lscpu, cores", small!("lscpu", "util-linux"), Files, Cpus, "lscpu -p=core | grep '^[0-9]' | sort -u | wc -l"),
+    check("lscpu -p", small!("lscpu", "util-linux"), Files, Cpus, "lscpu -p=cpu | grep -c '^[0-9]'"),
+    check("grep processor /proc/cpuinfo", small!("grep", "grep"), Files, Cpus, "grep -c ^processor /proc/cpuinfo"),
+    check("awk /MemTotal/ /proc/meminfo", small!("awk", "mawk"), Files, Memory(KIB), "awk '/MemTotal/{print $2}' /proc/meminfo"),
+    check("ls /sys/devices/system/cpu", small!("ls", "coreutils"), Files, Cpus, "ls -d /sys/devices/system/cpu/cpu[0-9]* | wc -l"),
+    check("python os.cpu_count()", small!("python3", "python3"), Files, Cpus, "/usr/bin/python3 -c 'import os; print(os.cpu_count())'"),
+    check("python multiprocessing", small!("python3", "python3"), Files, Cpus, "/usr/bin/python3 -c 'import multiprocessing as m; print(m.cpu_count())'"),
+    check("python os.sched_getaffinity(0)", small!("python3", "python3"), AFFINITY, Cpus, "/usr/bin/python3 -c 'import os; print(len(os.sched_getaffinity(0)))'"),
+    check("psutil.cpu_count()", PSUTIL, Files, Cpus, "/usr/bin/python3 -c 'import psutil; print(psutil.cpu_count())'"),
+    check("psutil.cpu_count(logical=False)", PSUTIL, Files, Cpus, "/usr/bin/python3 -c 'import psutil; print(psutil.cpu_count(logical=False))'"),
+    check("psutil.cpu_times(percpu=True)", PSUTIL, Files, Cpus, "/usr/bin/python3 -c 'import psutil; print(len(psutil.cpu_times(percpu=True)))'"),
+    check("psutil.virtual_memory()", PSUTIL, Files, Memory(1), "/usr/bin/python3 -c 'import psutil; print(psutil.virtual_memory().total)'"),
+    check("mpstat", small!("mpstat", "sysstat"), Files, Cpus, "mpstat -P ALL | awk '$2 ~ /^[0-9]+$/' | wc -l"),
+    check("mpstat, heading", small!("mpstat", "sysstat"), Files, Cpus, "mpstat | sed -n 's/.*(\\([0-9]*\\) CPU).*/\\1/p'"),
+    check("iostat, heading", small!("iostat", "sysstat"), Files, Cpus, "iostat -c | sed -n 's/.*(\\([0-9]*\\) CPU).*/\\1/p'"),
+    check("pidstat, heading", small!("pidstat", "sysstat"), Files, Cpus, "pidstat | sed -n 's/.*(\\([0-9]*\\) CPU).*/\\1/p'"),
+    check("sar -P ALL", small!("sar", "sysstat"), Files, Cpus, "sar -P ALL 1 1 | grep -c '^Average: *[0-9]'"),
+    check("atop, memory", small!("atop", "atop"), Files, Memory(1), "atop -P MEM 1 1 | awk '$1 == \"MEM\"{printf \"%.0f\\n\", $7 * $8; exit}'"),
+    check("atop, CPUs", small!("atop", "atop"), Files, Cpus, "atop -P CPU 1 1 | awk '$1 == \"CPU\"{print $8; exit}'"),
+    check("nmon, CPUs", small!("nmon", "nmon"), Files, Cpus, "nmon -F /tmp/nmon -s1 -c1 && sleep 2 && awk -F, '/^AAA,cpus/{print $3}' /tmp/nmon"),
+    check("hwloc-calc", small!("hwloc-calc", "hwloc-nox"), Files, Cpus, "hwloc-calc --number-of pu machine:0"),
+    check("lstopo, memory", small!("lstopo-no-graphics", "hwloc-nox"), Files, Memory(MIB), "lstopo-no-graphics | sed -n 's/^Machine (\\([0-9]*\\)GB.*/\\1000/p; s/^Machine (\\([0-9]*\\)MB.*/\\1/p'"),
+    check("numactl -H, memory", small!("numactl", "numactl"), Files, Memory(MIB), "numactl -H | awk '/node 0 size/{print $4}'"),
+    check("numactl -H, CPUs", small!("numactl", "numactl"), Files, Cpus, "numactl -H | awk '/node 0 cpus/{print NF - 3}'"),
+    check("numastat -m", small!("numastat", "numactl"), Files, Memory(MIB), "numastat -m | awk '/^MemTotal/{print $NF}'"),
+    check("statgrab, memory", small!("statgrab", "statgrab"), Files, Memory(1), "statgrab -u mem.total"),
+    check("statgrab, CPUs", small!("statgrab", "statgrab"), Files, Cpus, "statgrab -u general.ncpus"),
+    check("earlyoom", small!("earlyoom", "earlyoom"), Files, Memory(MIB), "timeout 1 earlyoom --dryrun 2>&1 | sed -n 's/.*mem total: *\\([0-9]*\\).*/\\1/p'"),
+    check("stress-ng, CPUs online", large!("stress-ng", "stress-ng"), Files, Cpus, "stress-ng --cpu 1 --dry-run -v 2>&1 | sed -n 's/.*\\] \\([0-9]*\\) processors\\{0,1\\} online.*/\\1/p'"),
+    check("parallel --number-of-cores", large!("parallel", "parallel"), Files, Cpus, "parallel --number-of-cores"),
+    check("parallel --number-of-threads", large!("parallel", "parallel"), Files, Cpus, "parallel --number-of-threads"),
+    check("neofetch", large!("neofetch", "neofetch"), Files, Memory(MIB), "neofetch --stdout memory | sed -n 's|.*/ \\([0-9]*\\)MiB.*|\\1|p'"),
+    check("screenfetch", large!("screenfetch", "screenfetch"), Files, Memory(MIB), "screenfetch -n -N | sed -n 's|.*RAM: [0-9]*MiB / \\([0-9]*\\)MiB.*|\\1|p'"),
+    check("inxi, memory", large!("inxi", "inxi"), Files, Memory(MIB), "inxi -I -c0 | sed -n 's/.*Memory: \\([0-9]*\\)[.0-9]* GiB .*/\\1000/p; s/.*Memory: \\([0-9]*\\) MiB .*/\\1/p'"),
+    check("node os.cpus()", large!("node", "nodejs"), Files, Cpus, "node -p 'os.cpus().length'"),
+    check("node os.totalmem()", large!("node", "nodejs"), Files, Memory(1), "node -p 'os.totalmem()'"),
+    check("node os.availableParallelism()", large!("node", "nodejs"), AFFINITY, Cpus, "node -p 'os.availableParallelism()'"),
+    check("cmake, cores", large!("cmake", "cmake"), Files, Cpus, "printf 'cmake_host_system_information(RESULT n QUERY NUMBER_OF_LOGICAL_CORES)\\nmessage(${n})\\n' >/tmp/n.cmake && cmake -P /tmp/n.cmake 2>&1"),
+    check("cmake, physical cores", large!("cmake", "cmake"), Files, Cpus, "printf 'cmake_host_system_information(RESULT n QUERY NUMBER_OF_PHYSICAL_CORES)\\nmessage(${n})\\n' >/tmp/n.cmake && cmake -P /tmp/n.cmake 2>&1"),
+    check("cmake, memory", large!("cmake", "cmake"), Files, Memory(MIB), "printf 'cmake_host_system_information(RESULT n QUERY TOTAL_PHYSICAL_MEMORY)\\nmessage(${n})\\n' >/tmp/n.cmake && cmake -P /tmp/n.cmake 2>&1"),
+    check("nginx worker_processes auto", large!("nginx", "nginx-light"), Files, Cpus, "mkdir -p /tmp/n && echo 'worker_processes auto; pid /tmp/n/pid; events {}' >/tmp/n/conf && nginx -p /tmp/n -c /tmp/n/conf -e stderr && sleep 1 && ps ax | grep -c '[n]ginx: worker'; kill $(cat /tmp/n/pid)"),
+    check("glances, memory", large!("glances", "glances"), Files, Memory(1), "glances --stdout mem.total --stop-after 1 | sed -n 's/^mem.total: //p'"),
+    check("glances, CPUs", large!("glances", "glances"), Files, Cpus, "glances --stdout core.log --stop-after 1 | sed -n 's/^core.log: //p'"),
+    check("glances, cores", large!("glances", "glances"), Files, Cpus, "glances --stdout core.phys --stop-after 1 | sed -n 's/^core.phys: //p'"),
+    check("perl POSIX::sysconf", large!("perl", "perl"), Files, Cpus, "perl -MPOSIX -e 'print POSIX::sysconf(84)'"),
+    check("ruby Etc.nprocessors", large!("ruby", "ruby"), AFFINITY, Cpus, "ruby -retc -e 'puts Etc.nprocessors'"),
+    check("ninja -j", large!("ninja", "ninja-build"), AFFINITY, Cpus, "ninja --help 2>&1 | sed -n 's/.*default=\\([0-9]*\\) on this system.*/\\1/p'"),
+    check("xz --info-memory", large!("xz", "xz-utils"), SYSINFO, Memory(1), "xz --robot --info-memory | cut -f1"),
+    check("7z, CPUs", large!("7z", "p7zip-full"), AFFINITY, Cpus, "7z | sed -n 's/.*,\\([0-9]*\\) CPU.*/\\1/p'"),
+    check("zstd -T0", large!("zstd", "zstd"), Files, Cpus, "zstd -T0 -vv -b1e1i0 /etc/hostname 2>&1 | sed -n 's/.*Note: \\([0-9]*\\) physical.*/\\1/p'"),
+];
