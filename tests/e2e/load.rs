@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::{ChildStdin, ChildStdout, Stdio};
 use std::time::{Duration, Instant};
 
@@ -123,71 +123,81 @@ impl Drop for Loaded {
 /// sample, for so many of them.
 fn follows(busy: u64, threads: u64, samples: u32) -> Verdict {
     let group = Group::new(&["pids", "cpu"])?;
-    let deep = deep_groups(&group)?;
+    let deep = Deep::new(&group)?;
     let mut loaded = start(&group, &deep, threads, busy)?;
+    // From the first read on it is sampled; who reads half-way between two samples
+    // does not run at either.
+    let half = PERIOD / 2;
     let first = loaded.load("")?;
+    let began = Instant::now();
     ensure!(first.threads >= threads, "{first:?}: fewer than {threads} threads");
-    let deadline = Instant::now() + PERIOD * (samples + 4);
     let seed = loaded.load("run")?.averages;
     let mut reference = seed.map(|average| average * ONE / 100);
-    let (mut shown, mut taken) = (seed, 0);
-    while taken < samples {
-        ensure!(Instant::now() < deadline, "{taken} samples in time, from {seed:?} to {shown:?}");
-        std::thread::sleep(Duration::from_millis(200));
-        let now = loaded.load("")?.averages;
-        if now != shown {
-            reference = next(reference, busy);
-            (shown, taken) = (now, taken + 1);
-        }
+    let mut shown = seed;
+    for taken in 1..=samples {
+        std::thread::sleep((PERIOD * taken + half).saturating_sub(began.elapsed()));
+        shown = loaded.load("")?.averages;
+        ensure!(began.elapsed() < PERIOD * (taken + 1), "the machine was too busy to be watched");
+        reference = next(reference, busy);
     }
     for (shown, expected) in shown.into_iter().zip(reference.map(|average| average * 100 / ONE)) {
         let close = (expected / CLOSE).max(PRINTED);
         ensure!(
             shown.abs_diff(expected) <= close,
-            "{shown} hundredths are not {expected}, after {taken} samples of {busy} from {seed:?}"
+            "{shown} hundredths are not {expected}, after {samples} samples of {busy} from {seed:?}"
         );
     }
-    drop(loaded);
-    deep.iter().rev().try_for_each(|level| remove(level))
+    Ok(())
 }
 
-/// Folders of five groups in each other, below each of the group's own.
-fn deep_groups(group: &Group) -> Result<Vec<std::path::PathBuf>> {
-    let mut levels = Vec::new();
-    let mut tops: Vec<_> = vec![group.folder("pids")?, group.folder("cpu")?];
-    tops.dedup();
-    for top in tops {
-        let mut level = top.to_owned();
-        for name in ["a", "b", "c", "d", "e"] {
-            level = level.join(name);
-            std::fs::create_dir(&level)?;
-            levels.push(level.clone());
+/// Five groups in each other, in each hierarchy of a group; removed with this value.
+struct Deep(Vec<PathBuf>);
+
+impl Deep {
+    fn new(group: &Group) -> Result<Self> {
+        let mut deep = Self(Vec::new());
+        let mut tops = vec![group.folder("pids")?, group.folder("cpu")?];
+        tops.dedup();
+        for top in tops {
+            let mut level = top.to_owned();
+            for name in ["a", "b", "c", "d", "e"] {
+                level = level.join(name);
+                std::fs::create_dir(&level)?;
+                deep.0.push(level.clone());
+            }
+        }
+        Ok(deep)
+    }
+
+    /// The innermost, as words.
+    fn innermost(&self) -> String {
+        let innermost = self.0.iter().filter(|level| level.ends_with("a/b/c/d/e"));
+        innermost.map(|level| level.display().to_string()).collect::<Vec<_>>().join(" ")
+    }
+}
+
+impl Drop for Deep {
+    fn drop(&mut self) {
+        // Processes that are ending hold their group for a moment; one that cannot
+        // be removed is told of when the program ends.
+        let deadline = Instant::now() + PERIOD;
+        for level in self.0.iter().rev() {
+            while std::fs::remove_dir(level).is_err() && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(20));
+            }
         }
     }
-    Ok(levels)
 }
 
-fn start(group: &Group, levels: &[std::path::PathBuf], threads: u64, busy: u64) -> Result<Loaded> {
-    let deepest = levels.iter().filter(|level| level.ends_with("a/b/c/d/e"));
-    let deepest: Vec<String> = deepest.map(|level| level.display().to_string()).collect();
+fn start(group: &Group, deep: &Deep, threads: u64, busy: u64) -> Result<Loaded> {
     let path = daemon::shared()?.join("proc/loadavg").display().to_string();
     let (threads, busy) = (threads.to_string(), busy.to_string());
-    let words = ["/usr/bin/python3", "-c", SCRIPT, &path, &deepest.join(" "), &threads, &busy];
+    let words = ["/usr/bin/python3", "-c", SCRIPT, &path, &deep.innermost(), &threads, &busy];
     let mut command = group.container(&words);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
     let ask = child.stdin.take().context("a pipe")?;
     let answer = BufReader::new(child.stdout.take().context("a pipe")?);
     Ok(Loaded { child, ask: Some(ask), answer })
-}
-
-/// Removes a group whose processes are ending.
-fn remove(level: &Path) -> Verdict {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while let Err(error) = std::fs::remove_dir(level) {
-        ensure!(Instant::now() < deadline, "{}: {error}", level.display());
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    Ok(())
 }
 
 /// `calc_load()` of kernel/sched/loadavg.c.
