@@ -8,9 +8,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use support::dockerd::Dockerd;
 use support::{Ran, Verdict, daemon};
 
-use crate::dockerd::Dockerd;
 use crate::{files, tools_image};
 
 /// What a container is asked for its size with.

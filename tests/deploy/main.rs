@@ -12,7 +12,6 @@
 )]
 
 mod containers;
-mod dockerd;
 mod documents;
 mod files;
 mod healing;

@@ -7,8 +7,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use support::Ran;
-
-use crate::dockerd::Dockerd;
+use support::dockerd::Dockerd;
 
 /// The name of the image.
 pub(crate) const IMAGE: &str = "localhost/tools:1";

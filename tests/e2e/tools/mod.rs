@@ -5,7 +5,6 @@
 //! of `portholefs`. The long tier runs them all four ways and holds the outcome
 //! against docs/COMPATIBILITY.md (`table`).
 
-mod lxcfs;
 mod programs;
 mod table;
 

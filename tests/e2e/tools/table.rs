@@ -7,9 +7,9 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
+use support::lxcfs::Lxcfs;
 use support::{Need, Verdict, daemon, needs};
 
-use super::lxcfs::Lxcfs;
 use super::programs::{CHECKS, Check, Counts, Source};
 use super::{ask, number};
 

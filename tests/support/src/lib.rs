@@ -3,6 +3,7 @@
 //! * [`needs`]: what a test needs of the machine, and why it did not run;
 //! * [`program`]: one test program: its trials, and the check that it left nothing behind;
 //! * [`daemon`], [`container`], [`group`], [`terminal`]: things that are there while a value lives;
+//! * [`dockerd`], [`lxcfs`]: others' programs of the same kind;
 //! * [`process`]: who is whose child;
 //! * [`ran`]: what a program printed, and the evidence when it is wrong;
 //! * [`random`]: numbers that look random, and can be drawn again;
@@ -16,8 +17,10 @@
 pub mod binaries;
 pub mod container;
 pub mod daemon;
+pub mod dockerd;
 pub mod group;
 pub mod leaks;
+pub mod lxcfs;
 pub mod needs;
 pub mod process;
 pub mod program;

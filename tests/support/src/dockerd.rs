@@ -33,7 +33,7 @@ const SHARED_FOLDERS: [&str; 4] =
 
 /// A running dockerd; dropping it ends it and removes what it made.
 #[derive(Debug)]
-pub(crate) struct Dockerd {
+pub struct Dockerd {
     process: Child,
     folder: TempDir,
     cgroup: String,
@@ -43,7 +43,7 @@ pub(crate) struct Dockerd {
 
 impl Dockerd {
     /// Starts dockerd and waits until it answers.
-    pub(crate) fn start() -> Result<Self> {
+    pub fn start() -> Result<Self> {
         // Short, since the path of a socket may have 107 bytes at most.
         let folder = tempfile::Builder::new().prefix("dockerd-").tempdir_in("/tmp")?;
         let cgroup = folder.path().file_name().context("a folder has a name")?;
@@ -58,7 +58,7 @@ impl Dockerd {
 
     /// A command that talks to this dockerd: `docker`, `docker-compose` or a
     /// script that runs them.
-    pub(crate) fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
         command.env("PATH", PATH).env("DOCKER_HOST", self.host()).stdin(Stdio::null());
         // Nobody's configuration, and none is written.
@@ -67,7 +67,7 @@ impl Dockerd {
     }
 
     /// `docker ARGS`.
-    pub(crate) fn docker(&self, args: &[&str]) -> Command {
+    pub fn docker(&self, args: &[&str]) -> Command {
         let mut command = self.command("/usr/bin/docker");
         command.args(args);
         command
@@ -134,6 +134,7 @@ impl Dockerd {
     }
 }
 
+#[expect(clippy::panic, reason = "a test that leaves something behind fails")]
 impl Drop for Dockerd {
     fn drop(&mut self) {
         let stopped = self.stop();

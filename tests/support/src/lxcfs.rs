@@ -5,21 +5,22 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use nix::unistd::Pid;
 
 /// How long it may take to serve.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// An lxcfs that serves until this value is dropped.
 #[derive(Debug)]
-pub(crate) struct Lxcfs {
+pub struct Lxcfs {
     child: Child,
     folder: tempfile::TempDir,
 }
 
 impl Lxcfs {
     /// Starts one and waits until it serves.
-    pub(crate) fn start() -> Result<Self> {
-        let folder = support::folder()?;
+    pub fn start() -> Result<Self> {
+        let folder = crate::folder()?;
         let mount_point = folder.path().join("lxcfs");
         std::fs::create_dir(&mount_point)?;
         let mut command = Command::new("lxcfs");
@@ -31,8 +32,13 @@ impl Lxcfs {
         Ok(lxcfs)
     }
 
+    /// Its process.
+    pub fn pid(&self) -> Pid {
+        Pid::from_raw(self.child.id().cast_signed())
+    }
+
     /// Where its tree is mounted.
-    pub(crate) fn mount_point(&self) -> PathBuf {
+    pub fn mount_point(&self) -> PathBuf {
         self.folder.path().join("lxcfs")
     }
 
