@@ -32,6 +32,10 @@ const PATIENCE: Duration = Duration::from_millis(250);
 /// How much longer it may take each time it is asked again.
 const MORE_PATIENCE: u32 = 4;
 
+/// The longest that one may take: who has not answered by then hangs, and healing
+/// must end some time.
+const MOST_PATIENCE: Duration = Duration::from_secs(4);
+
 /// Children that are left behind before nobody is asked any more, so that nobody
 /// holds up the others by mounting file systems that do not answer.
 const MAX_LEFT_BEHIND: u32 = 8;
@@ -70,12 +74,14 @@ impl Probe {
     }
 
     /// Forgets who did not answer, to have them asked again with more patience;
-    /// false when all have answered.
+    /// false when all have answered, or there is no more patience.
     pub(crate) fn ask_again(&mut self) -> bool {
         self.patience *= MORE_PATIENCE;
-        let some = !self.silent.is_empty();
+        if self.silent.is_empty() || self.patience > MOST_PATIENCE {
+            return false;
+        }
         self.silent.clear();
-        some
+        true
     }
 
     /// Asks whether each of `mounts` is dead.
