@@ -19,6 +19,15 @@ pub(crate) struct Check {
     pub(crate) counts: Counts,
     /// Prints the number.
     pub(crate) command: &'static str,
+    /// Why it is wrong with the files of `portholefs`, where it is.
+    pub(crate) wrong: Option<&'static str>,
+}
+
+impl Check {
+    /// The same of a program that is known to be wrong; the table says why.
+    const fn wrong(self, why: &'static str) -> Self {
+        Self { wrong: Some(why), ..self }
+    }
 }
 
 /// Where a program looks.
@@ -26,6 +35,8 @@ pub(crate) struct Check {
 pub(crate) enum Source {
     /// In files of `/proc` and `/sys`.
     Files,
+    /// In a file of `/proc` on which runc lets nobody mount.
+    Refused(&'static str),
     /// It asks the kernel by this system call; no file can help.
     Call(&'static str),
 }
@@ -37,10 +48,14 @@ pub(crate) enum Counts {
     Cpus,
     /// Memory, in units of so many bytes.
     Memory(u64),
+    /// Swap, in units of so many bytes.
+    Swap(u64),
+    /// Seconds since start.
+    Uptime,
 }
 
-use Counts::{Cpus, Memory};
-use Source::{Call, Files};
+use Counts::{Cpus, Memory, Swap, Uptime};
+use Source::{Call, Files, Refused};
 
 const AFFINITY: Source = Call("sched_getaffinity");
 const SYSINFO: Source = Call("sysinfo");
@@ -54,7 +69,7 @@ const fn check(
     counts: Counts,
     command: &'static str,
 ) -> Check {
-    Check { name, needs, source, counts, command }
+    Check { name, needs, source, counts, command, wrong: None }
 }
 
 /// Needs of a program that is in the VM too.
@@ -71,28 +86,66 @@ macro_rules! large {
     };
 }
 
+/// Needs of a program whose number of the container is the machine's where that has no swap.
+macro_rules! swap {
+    ($program:literal, $package:literal) => {
+        &[Need::Container, Need::Program($program, $package), Need::Swap]
+    };
+}
+
+/// Needs of a program with a module that the VM goes without.
+macro_rules! module {
+    ($package:literal) => {
+        &[
+            Need::Container,
+            Need::Workspace,
+            Need::File(concat!("/usr/share/doc/", $package), $package),
+        ]
+    };
+}
+
 /// A Python with psutil.
 const PSUTIL: &[Need] = &[
     Need::Container,
     Need::File("/usr/lib/python3/dist-packages/psutil/__init__.py", "python3-psutil"),
 ];
 
+/// A Python with psutil, on a machine with swap.
+const PSUTIL_SWAP: &[Need] = &[
+    Need::Container,
+    Need::File("/usr/lib/python3/dist-packages/psutil/__init__.py", "python3-psutil"),
+    Need::Swap,
+];
+
 /// Every row of the table, in its order.
 #[rustfmt::skip]
 pub(crate) const CHECKS: &[Check] = &[
     check("free", small!("free", "procps"), Files, Memory(1), "free -b | awk '/^Mem:/{print $2}'"),
+    check("free, swap", swap!("free", "procps"), Files, Swap(1), "free -b | awk '/^Swap:/{print $2}'"),
     check("top", small!("top", "procps"), Files, Memory(MIB), "top -bn1 | awk '/^MiB Mem/{print $4}'"),
     check("top, CPU lines", small!("top", "procps"), Files, Cpus, "top -1 -bn1 -w 200 | grep -o '%Cpu[0-9]' | wc -l"),
+    check("top, swap", swap!("top", "procps"), Files, Swap(MIB), "top -bn1 | sed -n 's/.*MiB Swap: *\\([0-9]*\\).*/\\1/p'"),
+    check("uptime -s", small!("uptime", "procps"), Files, Uptime, "now=$(date +%s) && echo $((now - $(date -d \"$(uptime -s)\" +%s)))"),
+    check("ps -o etimes", small!("ps", "procps"), Files, Uptime, "ps -o etimes= -p 1"),
+    check("ps -o lstart", small!("ps", "procps"), Files, Uptime, "now=$(date +%s) && echo $((now - $(date -d \"$(ps -o lstart= -p 1)\" +%s)))"),
     check("vmstat -s", small!("vmstat", "procps"), Files, Memory(KIB), "vmstat -s | awk '/total memory/{print $1}'"),
+    check("vmstat -s, swap", swap!("vmstat", "procps"), Files, Swap(KIB), "vmstat -s | awk '/total swap/{print $1}'"),
+    check("htop, memory", small!("htop", "htop"), Files, Memory(MIB), "TERM=xterm script -qec 'stty cols 120 rows 40; timeout --foreground 3 htop' /dev/null </dev/null | sed 's/\\x1b[[(][0-9;?]*[a-zA-Z]//g' | sed -n 's|.*Mem\\[[^]]*/\\([0-9]*\\)M\\].*|\\1|p; s|.*Mem\\[[^]]*/\\([0-9]*\\)[0-9.]*G\\].*|\\1000|p' | head -1"),
+    check("btop, memory", small!("btop", "btop"), Files, Memory(MIB), "LC_ALL=C.UTF-8 TERM=xterm script -qec 'stty cols 120 rows 40; timeout --foreground 4 btop --utf-force' /dev/null </dev/null | sed 's/\\x1b[[(][0-9;?]*[a-zA-Z]/ /g' | sed -n 's/.*Total: *\\([0-9]*\\) MiB.*/\\1/p; s/.*Total: *\\([0-9]*\\)[.0-9]* GiB.*/\\1000/p' | head -1"),
     check("busybox top", small!("busybox", "busybox-static"), Files, Memory(KIB), "busybox top -bn1 | awk '/^Mem:/{print $2 + $4}'"),
     check("busybox free", small!("busybox", "busybox-static"), SYSINFO, Memory(KIB), "busybox free | awk '/^Mem:/{print $2}'"),
     check("busybox nproc", small!("busybox", "busybox-static"), AFFINITY, Cpus, "busybox nproc"),
+    check("busybox uptime", small!("busybox", "busybox-static"), SYSINFO, Uptime, "now=$(date +%s) && echo $((now - $(date -d \"$(busybox uptime -s)\" +%s)))"),
     check("nproc", small!("nproc", "coreutils"), AFFINITY, Cpus, "nproc"),
     check("getconf _NPROCESSORS_ONLN", small!("getconf", "libc-bin"), Files, Cpus, "getconf _NPROCESSORS_ONLN"),
     check("getconf _PHYS_PAGES", small!("getconf", "libc-bin"), SYSINFO, Memory(4 * KIB), "getconf _PHYS_PAGES"),
+    check("musl's sysconf", large!("musl-gcc", "musl-tools"), AFFINITY, Cpus, "cd /tmp && echo 'int printf(const char *, ...); long sysconf(int); int main(void) { printf(\"%ld\\\\n\", sysconf(84)); }' >n.c && musl-gcc -static n.c -o n && ./n"),
     check("lscpu", small!("lscpu", "util-linux"), Files, Cpus, "lscpu | awk '/^CPU\\(s\\):/{print $2}'"),
     check("lscpu, cores", small!("lscpu", "util-linux"), Files, Cpus, "lscpu -p=core | grep '^[0-9]' | sort -u | wc -l"),
     check("lscpu -p", small!("lscpu", "util-linux"), Files, Cpus, "lscpu -p=cpu | grep -c '^[0-9]'"),
+    check("lsmem", small!("lsmem", "util-linux"), Files, Memory(1), "lsmem -b --summary=only | awk '/Total online/{print $4}'"),
+    check("awk /proc/softirqs", small!("awk", "mawk"), Refused("/proc/softirqs"), Cpus, "awk 'NR == 1{print NF}' /proc/softirqs"),
+    check("cut -d. -f1 /proc/uptime", small!("cut", "coreutils"), Files, Uptime, "cut -d. -f1 /proc/uptime"),
     check("grep processor /proc/cpuinfo", small!("grep", "grep"), Files, Cpus, "grep -c ^processor /proc/cpuinfo"),
     check("awk /MemTotal/ /proc/meminfo", small!("awk", "mawk"), Files, Memory(KIB), "awk '/MemTotal/{print $2}' /proc/meminfo"),
     check("ls /sys/devices/system/cpu", small!("ls", "coreutils"), Files, Cpus, "ls -d /sys/devices/system/cpu/cpu[0-9]* | wc -l"),
@@ -103,6 +156,8 @@ pub(crate) const CHECKS: &[Check] = &[
     check("psutil.cpu_count(logical=False)", PSUTIL, Files, Cpus, "/usr/bin/python3 -c 'import psutil; print(psutil.cpu_count(logical=False))'"),
     check("psutil.cpu_times(percpu=True)", PSUTIL, Files, Cpus, "/usr/bin/python3 -c 'import psutil; print(len(psutil.cpu_times(percpu=True)))'"),
     check("psutil.virtual_memory()", PSUTIL, Files, Memory(1), "/usr/bin/python3 -c 'import psutil; print(psutil.virtual_memory().total)'"),
+    check("psutil.swap_memory()", PSUTIL_SWAP, Files, Swap(1), "/usr/bin/python3 -c 'import psutil; print(psutil.swap_memory().total)'"),
+    check("psutil.boot_time()", PSUTIL, Files, Uptime, "/usr/bin/python3 -c 'import psutil, time; print(time.time() - psutil.boot_time())'"),
     check("mpstat", small!("mpstat", "sysstat"), Files, Cpus, "mpstat -P ALL | awk '$2 ~ /^[0-9]+$/' | wc -l"),
     check("mpstat, heading", small!("mpstat", "sysstat"), Files, Cpus, "mpstat | sed -n 's/.*(\\([0-9]*\\) CPU).*/\\1/p'"),
     check("iostat, heading", small!("iostat", "sysstat"), Files, Cpus, "iostat -c | sed -n 's/.*(\\([0-9]*\\) CPU).*/\\1/p'"),
@@ -119,6 +174,11 @@ pub(crate) const CHECKS: &[Check] = &[
     check("statgrab, memory", small!("statgrab", "statgrab"), Files, Memory(1), "statgrab -u mem.total"),
     check("statgrab, CPUs", small!("statgrab", "statgrab"), Files, Cpus, "statgrab -u general.ncpus"),
     check("earlyoom", small!("earlyoom", "earlyoom"), Files, Memory(MIB), "timeout 1 earlyoom --dryrun 2>&1 | sed -n 's/.*mem total: *\\([0-9]*\\).*/\\1/p'"),
+    check("conky", small!("conky", "conky-cli"), Files, Memory(MIB), "conky -i1 -t '$memmax' 2>/dev/null | sed -n 's/^\\([0-9]*\\)MiB/\\1/p; s/^\\([0-9]*\\)[.0-9]*GiB/\\1000/p'"),
+    check("smem -w", large!("smem", "smem"), Files, Memory(KIB), "smem -w -t | awk 'END{print $1}'").wrong("it ends where `SReclaimable` is absent, as on cgroup v1"),
+    check("s-tui", large!("s-tui", "s-tui"), Files, Cpus, "s-tui -t | grep -o 'Util: .*' | grep -o 'Core [0-9]*:' | wc -l"),
+    check("prometheus-node-exporter, memory", large!("prometheus-node-exporter", "prometheus-node-exporter"), Files, Memory(1), "prometheus-node-exporter --web.listen-address=127.0.0.1:9100 2>/dev/null & sleep 1; busybox wget -qO- http://127.0.0.1:9100/metrics | awk '/^node_memory_MemTotal/{printf \"%.0f\\n\", $2}'; kill $!"),
+    check("prometheus-node-exporter, CPUs", large!("prometheus-node-exporter", "prometheus-node-exporter"), Files, Cpus, "prometheus-node-exporter --web.listen-address=127.0.0.1:9100 2>/dev/null & sleep 1; busybox wget -qO- http://127.0.0.1:9100/metrics | grep -c '^node_cpu_seconds_total.*idle'; kill $!"),
     check("stress-ng, CPUs online", large!("stress-ng", "stress-ng"), Files, Cpus, "stress-ng --cpu 1 --dry-run -v 2>&1 | sed -n 's/.*\\] \\([0-9]*\\) processors\\{0,1\\} online.*/\\1/p'"),
     check("parallel --number-of-cores", large!("parallel", "parallel"), Files, Cpus, "parallel --number-of-cores"),
     check("parallel --number-of-threads", large!("parallel", "parallel"), Files, Cpus, "parallel --number-of-threads"),
@@ -127,6 +187,7 @@ pub(crate) const CHECKS: &[Check] = &[
     check("inxi, memory", large!("inxi", "inxi"), Files, Memory(MIB), "inxi -I -c0 | sed -n 's/.*Memory: \\([0-9]*\\)[.0-9]* GiB .*/\\1000/p; s/.*Memory: \\([0-9]*\\) MiB .*/\\1/p'"),
     check("node os.cpus()", large!("node", "nodejs"), Files, Cpus, "node -p 'os.cpus().length'"),
     check("node os.totalmem()", large!("node", "nodejs"), Files, Memory(1), "node -p 'os.totalmem()'"),
+    check("node os.uptime()", large!("node", "nodejs"), Files, Uptime, "node -p 'os.uptime()'"),
     check("node os.availableParallelism()", large!("node", "nodejs"), AFFINITY, Cpus, "node -p 'os.availableParallelism()'"),
     check("cmake, cores", large!("cmake", "cmake"), Files, Cpus, "printf 'cmake_host_system_information(RESULT n QUERY NUMBER_OF_LOGICAL_CORES)\\nmessage(${n})\\n' >/tmp/n.cmake && cmake -P /tmp/n.cmake 2>&1"),
     check("cmake, physical cores", large!("cmake", "cmake"), Files, Cpus, "printf 'cmake_host_system_information(RESULT n QUERY NUMBER_OF_PHYSICAL_CORES)\\nmessage(${n})\\n' >/tmp/n.cmake && cmake -P /tmp/n.cmake 2>&1"),
@@ -136,6 +197,11 @@ pub(crate) const CHECKS: &[Check] = &[
     check("glances, CPUs", large!("glances", "glances"), Files, Cpus, "glances --stdout core.log --stop-after 1 | sed -n 's/^core.log: //p'"),
     check("glances, cores", large!("glances", "glances"), Files, Cpus, "glances --stdout core.phys --stop-after 1 | sed -n 's/^core.phys: //p'"),
     check("perl POSIX::sysconf", large!("perl", "perl"), Files, Cpus, "perl -MPOSIX -e 'print POSIX::sysconf(84)'"),
+    check("perl Unix::Processors", module!("libunix-processors-perl"), Files, Cpus, "perl -MUnix::Processors -e 'print Unix::Processors->new->max_online'"),
+    check("perl Sys::Info", module!("libsys-info-perl"), Files, Cpus, "perl -MSys::Info -e 'print scalar Sys::Info->new->device(q(CPU))->count'"),
+    check("perl Sys::Statistics::Linux", module!("libsys-statistics-linux-perl"), Files, Memory(KIB), "perl -MSys::Statistics::Linux -e 'print Sys::Statistics::Linux->new(memstats => 1)->get->memstats(q(memtotal))'"),
+    check("php, as its CpuCoreCounter", large!("php8.2", "php8.2-cli"), Files, Cpus, "php8.2 -r 'echo substr_count(file_get_contents(\"/proc/cpuinfo\"), \"processor\\t\");'"),
+    check("redis, total_system_memory", large!("redis-server", "redis-server"), SYSINFO, Memory(1), "redis-server --port 7777 --save '' --daemonize yes >/dev/null && sleep 1 && redis-cli -p 7777 info memory | sed -n 's/^total_system_memory:\\([0-9]*\\).*/\\1/p'; redis-cli -p 7777 shutdown"),
     check("ruby Etc.nprocessors", large!("ruby", "ruby"), AFFINITY, Cpus, "ruby -retc -e 'puts Etc.nprocessors'"),
     check("ninja -j", large!("ninja", "ninja-build"), AFFINITY, Cpus, "ninja --help 2>&1 | sed -n 's/.*default=\\([0-9]*\\) on this system.*/\\1/p'"),
     check("xz --info-memory", large!("xz", "xz-utils"), SYSINFO, Memory(1), "xz --robot --info-memory | cut -f1"),

@@ -191,6 +191,12 @@ fn range_length(range: &str) -> Option<usize> {
     Some(last.saturating_sub(first) + 1)
 }
 
+/// How long the host has been up, in seconds.
+pub fn uptime() -> u64 {
+    let text = std::fs::read_to_string("/proc/uptime").unwrap_or_default();
+    text.split('.').next().and_then(|seconds| seconds.parse().ok()).unwrap_or(0)
+}
+
 /// The host's swap, in bytes.
 pub fn swap_total() -> u64 {
     host_meminfo("SwapTotal")

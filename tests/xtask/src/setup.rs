@@ -75,6 +75,11 @@ impl Proof {
     }
 }
 
+/// A module that a tool of the tests uses; its documents show that it is there.
+const fn module(name: &'static str, documents: &'static str) -> Package {
+    Package { name, proof: Proof::File(documents), wanted: For::Test, why: TOOL }
+}
+
 const fn program(
     name: &'static str,
     program: &'static str,
@@ -110,10 +115,16 @@ const PACKAGES: &[Package] = &[
         why: "psutil's numbers are checked",
     },
     program("atop", "atop", For::Test, TOOL),
+    program("btop", "btop", For::Test, TOOL),
     program("cmake", "cmake", For::Test, TOOL),
+    program("conky-cli", "conky", For::Test, TOOL),
     program("earlyoom", "earlyoom", For::Test, TOOL),
     program("glances", "glances", For::Test, TOOL),
     program("inxi", "inxi", For::Test, TOOL),
+    module("libsys-info-perl", "/usr/share/doc/libsys-info-perl"),
+    module("libsys-statistics-linux-perl", "/usr/share/doc/libsys-statistics-linux-perl"),
+    module("libunix-processors-perl", "/usr/share/doc/libunix-processors-perl"),
+    program("musl-tools", "musl-gcc", For::Test, TOOL),
     program("neofetch", "neofetch", For::Test, TOOL),
     program("nginx-light", "nginx", For::Test, TOOL),
     program("ninja-build", "ninja", For::Test, TOOL),
@@ -121,8 +132,13 @@ const PACKAGES: &[Package] = &[
     program("nodejs", "node", For::Test, TOOL),
     program("p7zip-full", "7z", For::Test, TOOL),
     program("parallel", "parallel", For::Test, TOOL),
+    program("php8.2-cli", "php8.2", For::Test, TOOL),
+    program("prometheus-node-exporter", "prometheus-node-exporter", For::Test, TOOL),
+    program("redis-server", "redis-server", For::Test, TOOL),
     program("ruby", "ruby", For::Test, TOOL),
+    program("s-tui", "s-tui", For::Test, TOOL),
     program("screenfetch", "screenfetch", For::Test, TOOL),
+    program("smem", "smem", For::Test, TOOL),
     program("statgrab", "statgrab", For::Test, TOOL),
     program("stress-ng", "stress-ng", For::Test, TOOL),
     program("zstd", "zstd", For::Test, TOOL),

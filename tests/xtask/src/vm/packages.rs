@@ -15,8 +15,11 @@ use crate::command;
 const WANTED: &[&str] = &[
     "atop",
     "bash",
+    "bsdutils",
+    "btop",
     "bubblewrap",
     "busybox-static",
+    "conky-cli",
     "coreutils",
     "dash",
     "diffutils",
