@@ -180,8 +180,9 @@ impl Files {
             self.ran.between(what, found, low, high)
         };
         let page: u64 = self.text("pages")?.trim().parse()?;
-        // What starting the next cat takes.
-        let moving = 4 * MIB;
+        // What starting the next cat takes; without a limit, what everybody does.
+        let unlimited = total == support::needs::host_meminfo("MemTotal");
+        let moving = if unlimited { total / 16 } else { 4 * MIB };
         let free = self.meminfo("MemFree")?;
         near("nr_free_pages", self.number("proc/vmstat", "nr_free_pages")? * page, free, moving)?;
         let zones = self.text("proc/zoneinfo")?;
@@ -225,14 +226,16 @@ impl Files {
         self.ran.holds("partitions are of diskstats", sized.is_subset(&used))
     }
 
-    /// Nothing runs in the container but the program that reads.
+    /// Nothing runs in the container but the program that reads, and the shell until
+    /// it waits for it.
     fn about_tasks(&self) -> Verdict {
         let running = self.ran.find("running of loadavg", |_all| {
             let word = self.texts.get("proc/loadavg")?.split(' ').nth(3)?;
             word.split_once('/')?.0.parse::<u64>().ok()
         })?;
         let of_stat = self.number("proc/stat", "procs_running")?;
-        self.ran.equal("running of loadavg and stat", &(running, of_stat), &(1, 1))
+        self.ran.between("running of loadavg", running, 1, 2)?;
+        self.ran.between("running of stat", of_stat, 1, 2)
     }
 
     fn meminfo(&self, key: &str) -> Result<u64> {
