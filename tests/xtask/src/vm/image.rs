@@ -148,6 +148,8 @@ fn make_skeleton(root: &Path) -> Result<()> {
         symlink(Path::new("usr").join(name), root.join(name))?;
     }
     symlink("../run", root.join("var/run"))?;
+    // Which awk it is, is an alternative, and no package's file.
+    symlink("mawk", root.join("usr/bin/awk"))?;
     Ok(())
 }
 
