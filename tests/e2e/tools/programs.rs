@@ -162,7 +162,7 @@ pub(crate) const CHECKS: &[Check] = &[
     check("mpstat, heading", small!("mpstat", "sysstat"), Files, Cpus, "mpstat | sed -n 's/.*(\\([0-9]*\\) CPU).*/\\1/p'"),
     check("iostat, heading", small!("iostat", "sysstat"), Files, Cpus, "iostat -c | sed -n 's/.*(\\([0-9]*\\) CPU).*/\\1/p'"),
     check("pidstat, heading", small!("pidstat", "sysstat"), Files, Cpus, "pidstat | sed -n 's/.*(\\([0-9]*\\) CPU).*/\\1/p'"),
-    check("sar -P ALL", small!("sar", "sysstat"), Files, Cpus, "sar -P ALL 1 1 | grep -c '^Average: *[0-9]'"),
+    check("sar -P ALL", small!("sar.sysstat", "sysstat"), Files, Cpus, "sar.sysstat -P ALL 1 1 | grep -c '^Average: *[0-9]'"),
     check("atop, memory", small!("atop", "atop"), Files, Memory(1), "atop -P MEM 1 1 | awk '$1 == \"MEM\"{printf \"%.0f\\n\", $7 * $8; exit}'"),
     check("atop, CPUs", small!("atop", "atop"), Files, Cpus, "atop -P CPU 1 1 | awk '$1 == \"CPU\"{print $8; exit}'"),
     check("nmon, CPUs", small!("nmon", "nmon"), Files, Cpus, "nmon -F /tmp/nmon -s1 -c1 && sleep 2 && awk -F, '/^AAA,cpus/{print $3}' /tmp/nmon"),
