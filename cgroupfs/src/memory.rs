@@ -52,6 +52,7 @@ struct LevelFiles {
     swap_limit: InterfaceFile,
     swap_usage: InterfaceFile,
     stat: InterfaceFile,
+    kernel: InterfaceFile,
 }
 
 impl MemoryFiles {
@@ -88,7 +89,7 @@ impl MemoryFiles {
         };
         for level in &self.levels {
             if let Some(stat) = level.stat.read_if_present(parse)? {
-                return Ok(Some(stat));
+                return level.with_kernel_memory(stat).map(Some);
             }
         }
         Ok(None)
@@ -110,7 +111,19 @@ impl LevelFiles {
         }
         .map(|name| InterfaceFile::new(dir, name));
         let stat = InterfaceFile::new(dir, "memory.stat");
-        Self { limit, usage, swap_limit, swap_usage, stat }
+        let kernel = InterfaceFile::new(dir, "memory.kmem.usage_in_bytes");
+        Self { limit, usage, swap_limit, swap_usage, stat, kernel }
+    }
+
+    /// v1 counts kernel memory as a whole, beside `memory.stat`. None of it is known
+    /// to be reclaimable.
+    fn with_kernel_memory(&self, stat: MemoryStat) -> Result<MemoryStat, ReadError> {
+        if stat.slab_unreclaimable.is_some() {
+            return Ok(stat);
+        }
+        let kernel = self.kernel.read_if_present(parse_bytes)?;
+        let reclaimable = kernel.map(|_all_in_the_other| 0);
+        Ok(MemoryStat { slab_reclaimable: reclaimable, slab_unreclaimable: kernel, ..stat })
     }
 
     fn read(&self, version: Version) -> Result<Option<MemoryLevel>, ReadError> {
@@ -254,6 +267,17 @@ mod tests {
             group_with(Version::V2, "/a/b", &[("a/memory.stat", "anon 1\nfile 2\n")]);
         let stat = MemoryFiles::new(&group).stat().unwrap().unwrap();
         assert_eq!((stat.anon, stat.file, stat.shmem), (Some(1), Some(2), None));
+    }
+
+    #[test]
+    fn kernel_memory_of_v1_is_not_reclaimable() {
+        let files =
+            [("a/memory.stat", "total_rss 1\n"), ("a/memory.kmem.usage_in_bytes", "4096\n")];
+        for (count, expected) in [(1, (None, None)), (2, (Some(0), Some(4096)))] {
+            let (_root, group) = group_with(Version::V1, "/a", &files[..count]);
+            let stat = MemoryFiles::new(&group).stat().unwrap().unwrap();
+            assert_eq!((stat.slab_reclaimable, stat.slab_unreclaimable), expected);
+        }
     }
 
     #[test]

@@ -51,9 +51,11 @@ pub struct MemoryStat {
     pub active_file: Option<u64>,
     /// Memory that cannot be reclaimed; `unevictable`.
     pub unevictable: Option<u64>,
-    /// Kernel objects that can be given back; v2 `slab_reclaimable`.
+    /// Kernel objects that can be given back; v2 `slab_reclaimable`, v1 0 where kernel
+    /// memory is counted, since nothing of that is known to be.
     pub slab_reclaimable: Option<u64>,
-    /// Kernel objects that cannot; v2 `slab_unreclaimable`.
+    /// Kernel objects that cannot; v2 `slab_unreclaimable`, v1 all kernel memory
+    /// (`memory.kmem.usage_in_bytes`).
     pub slab_unreclaimable: Option<u64>,
     /// Page faults, a count since the group was made; v2 `pgfault`, v1 `total_pgfault`.
     pub pgfault: Option<u64>,
