@@ -19,15 +19,6 @@ pub(crate) struct Check {
     pub(crate) counts: Counts,
     /// Prints the number.
     pub(crate) command: &'static str,
-    /// Why it is wrong with the files of `portholefs`, where it is.
-    pub(crate) wrong: Option<&'static str>,
-}
-
-impl Check {
-    /// The same of a program that is known to be wrong; the table says why.
-    const fn wrong(self, why: &'static str) -> Self {
-        Self { wrong: Some(why), ..self }
-    }
 }
 
 /// Where a program looks.
@@ -69,7 +60,7 @@ const fn check(
     counts: Counts,
     command: &'static str,
 ) -> Check {
-    Check { name, needs, source, counts, command, wrong: None }
+    Check { name, needs, source, counts, command }
 }
 
 /// Needs of a program that is in the VM too.
@@ -109,9 +100,6 @@ const PSUTIL: &[Need] = &[
     Need::Container,
     Need::File("/usr/lib/python3/dist-packages/psutil/__init__.py", "python3-psutil"),
 ];
-
-/// smem is wrong on one version of cgroups, and right on the other.
-const SMEM: &[Need] = &[Need::Container, Need::CgroupV1, Need::LargeProgram("smem", "smem")];
 
 /// A Python with psutil, on a machine with swap.
 const PSUTIL_SWAP: &[Need] = &[
@@ -178,7 +166,7 @@ pub(crate) const CHECKS: &[Check] = &[
     check("statgrab, CPUs", small!("statgrab", "statgrab"), Files, Cpus, "statgrab -u general.ncpus"),
     check("earlyoom", small!("earlyoom", "earlyoom"), Files, Memory(MIB), "timeout 1 earlyoom --dryrun 2>&1 | sed -n 's/.*mem total: *\\([0-9]*\\).*/\\1/p'"),
     check("conky", small!("conky", "conky-cli"), Files, Memory(MIB), "conky -i1 -t '$memmax' 2>/dev/null | sed -n 's/^\\([0-9]*\\)MiB/\\1/p; s/^\\([0-9]*\\)[.0-9]*GiB/\\1000/p'"),
-    check("smem -w", SMEM, Files, Memory(KIB), "smem -w -t | awk 'END{print $1}'").wrong("it ends where `SReclaimable` is absent, as on cgroup v1, where no group counts it; so does the memory of dstat"),
+    check("smem -w", large!("smem", "smem"), Files, Memory(KIB), "smem -w -t | awk 'END{print $1}'"),
     check("s-tui", large!("s-tui", "s-tui"), Files, Cpus, "s-tui -t | grep -o 'Util: .*' | grep -o 'Core [0-9]*:' | wc -l"),
     check("prometheus-node-exporter, memory", large!("prometheus-node-exporter", "prometheus-node-exporter"), Files, Memory(1), "prometheus-node-exporter --web.listen-address=127.0.0.1:9100 2>/dev/null & sleep 1; busybox wget -qO- http://127.0.0.1:9100/metrics | awk '/^node_memory_MemTotal/{printf \"%.0f\\n\", $2}'; kill $!"),
     check("prometheus-node-exporter, CPUs", large!("prometheus-node-exporter", "prometheus-node-exporter"), Files, Cpus, "prometheus-node-exporter --web.listen-address=127.0.0.1:9100 2>/dev/null & sleep 1; busybox wget -qO- http://127.0.0.1:9100/metrics | grep -c '^node_cpu_seconds_total.*idle'; kill $!"),
