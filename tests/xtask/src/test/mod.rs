@@ -86,8 +86,10 @@ fn on_machines(place: &Place, options: &Options, built: &build::Programs, report
     }
     for kernel in kernels.into_iter().filter(|_kernel| !options.no_vm) {
         let name = format!("VM, cgroup v2, Linux {kernel}");
-        let run =
-            |filter: Option<&str>| vm::test(place, kernel, built, &environment(options), filter);
+        let run = |filter: Option<&str>| {
+            let selection = vm::Selection { filter, full: options.full };
+            vm::test(place, kernel, built, &environment(options), selection)
+        };
         machines.push(programs(report, &name, options, run));
     }
     judge_skipped(report, &machines);

@@ -42,7 +42,7 @@ pub fn run(place: &Place, options: &Options) -> Result<()> {
     setup::install(setup::For::Vm)?;
     let programs = build::everything(place)?;
     let command = if options.command.is_empty() {
-        tests_in_order(&programs.tests, None)
+        tests_in_order(&programs.tests, |_program| vec![""])
     } else {
         options.command.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
     };
@@ -54,6 +54,31 @@ pub fn run(place: &Place, options: &Options) -> Result<()> {
     }
 }
 
+/// What the quick tier runs of a program here: all of most, but the guarantees hold
+/// on every machine or on none, but for what depends on the kernel, and take minutes.
+const QUICK: &[(&str, &[&str])] = &[("guarantees-", &["kills_", "twice_killed"])];
+
+/// What is run of the test programs.
+#[derive(Debug, Clone, Copy)]
+pub struct Selection<'a> {
+    /// Only tests with this in their name.
+    pub filter: Option<&'a str>,
+    /// Also what takes long.
+    pub full: bool,
+}
+
+impl<'a> Selection<'a> {
+    /// What is run of `program`: tests with each of these in their names.
+    fn filters(self, program: &str) -> Vec<&'a str> {
+        let quick = QUICK.iter().find(|(name, _)| program.starts_with(name));
+        match (self.filter, quick) {
+            (Some(filter), _) => vec![filter],
+            (None, Some((_name, filters))) if !self.full => filters.to_vec(),
+            (None, _all) => vec![""],
+        }
+    }
+}
+
 /// Runs the test programs on one kernel; returns what they printed and whether
 /// they succeeded.
 pub fn test(
@@ -61,11 +86,11 @@ pub fn test(
     kernel: Version,
     programs: &build::Programs,
     environment: &[(String, String)],
-    filter: Option<&str>,
+    selection: Selection<'_>,
 ) -> Result<(String, bool)> {
     let job = image::Job {
         environment: environment.to_vec(),
-        command: tests_in_order(&programs.tests, filter),
+        command: tests_in_order(&programs.tests, |program| selection.filters(program)),
     };
     let console = boot_qemu(place, kernel, programs, &job)?;
     Ok((console.text, console.verdict == Verdict::Success))
@@ -87,16 +112,35 @@ fn passed_on() -> Vec<(String, String)> {
     names.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?))).collect()
 }
 
-/// A shell command that runs every test program and fails if one of them failed.
-fn tests_in_order(programs: &[PathBuf], filter: Option<&str>) -> String {
-    let filter = filter.map(quoted).unwrap_or_default();
+/// A shell command that runs every test program, once for each of its filters, and
+/// fails if one of them failed. An empty filter is all tests.
+fn tests_in_order<'a>(programs: &[PathBuf], filters: impl Fn(&str) -> Vec<&'a str>) -> String {
     let mut command = String::from("status=0");
     for program in programs.iter().filter_map(|program| program.file_name()) {
-        command += &format!(
-            "; {}/{} --color=never {filter} || status=1",
-            image::TESTS,
-            program.to_string_lossy()
-        );
+        let program = program.to_string_lossy();
+        for filter in filters(&program) {
+            let filter = if filter.is_empty() { String::new() } else { quoted(filter) };
+            command += &format!("; {}/{program} --color=never {filter} || status=1", image::TESTS);
+        }
     }
     command + "; exit $status"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(filter: Option<&str>, full: bool, expected: &[&str]) {
+        let selection = Selection { filter, full };
+        assert_eq!(selection.filters("guarantees-1f"), expected);
+    }
+
+    #[test]
+    fn the_quick_tier_leaves_most_guarantees_to_this_machine() {
+        check(None, false, &["kills_", "twice_killed"]);
+        check(None, true, &[""]);
+        check(Some("upgrade"), false, &["upgrade"]);
+        assert_eq!(Selection { filter: None, full: false }.filters("e2e-1f"), [""]);
+    }
 }
