@@ -173,7 +173,8 @@ fn compare(text: &str) -> Verdict {
         return Ok(std::fs::write(&path, text)?);
     }
     let found = std::fs::read_to_string(&path).unwrap_or_default();
-    let wrong = text.lines().find(|line| !found.lines().any(|other| other == *line));
-    ensure!(found == text, "the table is no longer true (UPDATE_EXPECT=1), for example: {wrong:?}");
+    let new: Vec<_> =
+        text.lines().filter(|line| !found.lines().any(|other| other == *line)).collect();
+    ensure!(found == text, "the table is no longer true ({WRITE}): {new:#?}");
     Ok(())
 }
