@@ -16,7 +16,7 @@ use crate::{render, view};
 #[derive(Debug, Clone, Copy)]
 pub struct Entry {
     /// Path below the mount point and below `/`: `"proc/meminfo"`. In a directory
-    /// that is served as a [whole](WHOLE) it is a pattern, see [`matches`].
+    /// that is served as a [whole](WHOLE) it is a pattern, see [`matches()`].
     pub path: &'static str,
     /// Permission bits of the kernel's own file.
     pub mode: u16,

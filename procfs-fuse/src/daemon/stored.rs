@@ -5,7 +5,7 @@
 //! they had read; the next daemon answers it, and readers have waited.
 //!
 //! What this module does not do: continue workers that are alive
-//! ([`adopt`](super::adopt)).
+//! ([`adopt`]).
 
 use std::collections::HashMap;
 use std::io;
