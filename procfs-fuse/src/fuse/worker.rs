@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::unistd;
 use tracing::{debug, info, warn};
 
@@ -77,6 +78,10 @@ pub fn run(options: WorkerOptions) -> io::Result<()> {
     take_over(&server, bank)?;
     bank.reading.store(1, SeqCst);
     start_threads(&server, bank)?;
+    while is_woken_within(&wake, SETTLING)? {
+        wait(&wake)?;
+        replay_lost(&server, shared)?;
+    }
     enter_group();
     loop {
         wait(&wake)?;
@@ -84,8 +89,13 @@ pub fn run(options: WorkerOptions) -> io::Result<()> {
     }
 }
 
-/// Enters the workers' control group, where there is one. That can take the kernel as
-/// long as starting a worker, so nobody waits for it.
+/// How long a worker serves before it enters its control group, in milliseconds.
+const SETTLING: u16 = 1000;
+
+/// Enters the workers' control group, where there is one.
+///
+/// Meanwhile, for tens of milliseconds, the kernel lets no process start or end
+/// (`cgroup_threadgroup_rwsem`): no successor either, should this worker die.
 fn enter_group() {
     let Ok(group) = descriptor::inherited(descriptors::GROUP) else { return };
     if let Err(error) = unistd::write(&group, b"0") {
@@ -122,6 +132,16 @@ impl Inherited {
             wait(&self.wake)?;
         }
         Ok(())
+    }
+}
+
+/// False when the keeper has nothing to say for so many milliseconds.
+fn is_woken_within(wake: &OwnedFd, milliseconds: u16) -> io::Result<bool> {
+    let mut waiting = [PollFd::new(wake.as_fd(), PollFlags::POLLIN)];
+    match poll(&mut waiting, milliseconds) {
+        Ok(happened) => Ok(happened > 0),
+        Err(nix::errno::Errno::EINTR) => Ok(false),
+        Err(errno) => Err(errno.into()),
     }
 }
 
