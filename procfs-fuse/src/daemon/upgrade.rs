@@ -47,9 +47,9 @@ impl Hint for UpgradeError {
         match self {
             Self::Lock(error) => error.hint(),
             Self::Signal { .. } => Some("run it as root".to_owned()),
-            Self::Refused(_) | Self::Late { .. } => {
-                Some("the daemon's log says why: journalctl -u portholefs".to_owned())
-            }
+            Self::Refused(_) | Self::Late { .. } => Some(
+                "journalctl -u portholefs, or the file of --log-file, which say why".to_owned(),
+            ),
         }
     }
 }

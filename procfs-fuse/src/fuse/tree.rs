@@ -35,6 +35,8 @@ pub struct Node {
     parent: u32,
     /// What it is, and where.
     listed: Listed,
+    /// What it is about, when that is one of several.
+    numbered: Option<Numbered>,
     /// The numbers of what is in it, when it is a directory.
     children: Vec<u32>,
 }
@@ -68,7 +70,7 @@ impl Tree {
     /// The tree of what is listed and the directories above it.
     pub fn new(listed: impl IntoIterator<Item = Listed>) -> Self {
         let number = number_of("");
-        let root = Node { number, parent: number, listed: directory(""), children: Vec::new() };
+        let root = Node::new(number, number, directory(""));
         let mut tree = Self { nodes: vec![root], places: HashMap::from([(number, 0)]) };
         for listed in listed {
             tree.add(listed);
@@ -107,7 +109,7 @@ impl Tree {
     pub fn parent(&self, place: Place<'_>) -> Option<Place<'_>> {
         let index = self.places.get(&place.node.parent)?;
         let node = self.nodes.get(*index)?;
-        let which = place.which.filter(|_which| Numbered::in_path(&node.listed.path).is_some());
+        let which = place.which.filter(|_which| node.numbered.is_some());
         Some(Place { node, which })
     }
 
@@ -128,7 +130,7 @@ impl Tree {
             return number;
         }
         self.places.insert(number, self.nodes.len());
-        self.nodes.push(Node { number, parent, listed, children: Vec::new() });
+        self.nodes.push(Node::new(number, parent, listed));
         let above = self.places.get(&parent).and_then(|place| self.nodes.get_mut(*place));
         above.into_iter().for_each(|above| above.children.push(number));
         number
@@ -146,6 +148,11 @@ fn halves(number: u64) -> [u32; 2] {
 }
 
 impl Node {
+    fn new(number: u32, parent: u32, listed: Listed) -> Self {
+        let numbered = Numbered::in_path(&listed.path).map(|(numbered, _before)| numbered);
+        Self { number, parent, listed, numbered, children: Vec::new() }
+    }
+
     /// The last part of its path; empty for the root.
     fn name(&self) -> &str {
         self.listed.path.rsplit('/').next().unwrap_or_default()
@@ -196,7 +203,7 @@ impl<'a> Place<'a> {
 
     /// What it is about, when that is one of several.
     pub fn numbered(self) -> Option<Numbered> {
-        Numbered::in_path(self.path()).map(|(numbered, _before)| numbered)
+        self.node.numbered
     }
 
     /// What it is named after, when that is one of several.

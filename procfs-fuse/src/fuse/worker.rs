@@ -78,12 +78,12 @@ pub fn run(options: WorkerOptions) -> io::Result<()> {
     take_over(&server, bank)?;
     bank.reading.store(1, SeqCst);
     start_threads(&server, bank)?;
-    while is_woken_within(&wake, SETTLING)? {
-        wait(&wake)?;
-        replay_lost(&server, shared)?;
-    }
-    enter_group();
+    let mut has_settled = false;
     loop {
+        if !has_settled && !is_woken_within(&wake, SETTLING)? {
+            enter_group();
+            has_settled = true;
+        }
         wait(&wake)?;
         replay_lost(&server, shared)?;
     }

@@ -61,6 +61,13 @@ pub struct File<'a> {
     pub which: Option<u32>,
 }
 
+impl File<'_> {
+    /// What it is about, when that is one of several.
+    pub(super) fn numbered(&self) -> Option<Numbered> {
+        self.which.and_then(|_number| Some(Numbered::in_path(self.path)?.0))
+    }
+}
+
 impl Listed {
     /// The files of this name on the machine below `root`, by paths: one, or where
     /// it is about a CPU or a block of memory one for each that has it, told in the

@@ -196,9 +196,8 @@ impl Server {
     }
 
     fn container_text(&self, file: File<'_>, opening: &Opening) -> Result<String, Fault> {
-        let numbered = Numbered::in_path(file.path);
-        let needs = numbered.map_or(Needs::empty(), |(numbered, _before)| needs_of(numbered));
-        let needs = needs.union(file.entry.needs);
+        let numbered = file.numbered();
+        let needs = numbered.map_or(Needs::empty(), needs_of).union(file.entry.needs);
         let (container, sample) = self.container_sample(needs, opening, Some(file))?;
         let mut text = String::with_capacity(sample.host_text.len());
         self.containers.with_history(&container, |history| {
@@ -255,8 +254,8 @@ impl Server {
         let reader = Reader { boottime_offset_ns: opening.boottime_offset_ns };
         let mut sample = Sample { now_ns, host_text, host, container: readings, reader };
         if let Some((file, which)) = file.and_then(|file| Some((file, file.which?))) {
-            let numbers = Numbered::in_path(file.path)
-                .map_or(Numbers::Hosts, |(numbered, _before)| self.numbers_in(numbered, &sample));
+            let numbered = file.numbered();
+            let numbers = numbered.map_or(Numbers::Hosts, |it| self.numbers_in(it, &sample));
             let taken_away = || io::Error::from_raw_os_error(libc::ENODEV);
             let physical = numbers.physical(which).ok_or_else(taken_away).map_err(Fault::Host)?;
             sample.host_text = self.host_text(file, Some(physical)).map_err(Fault::Host)?;

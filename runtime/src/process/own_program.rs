@@ -59,9 +59,12 @@ fn execute_read_only() -> Result<(), Fault> {
 ///
 /// Those of [`env::current_exe`].
 pub(crate) fn path() -> io::Result<PathBuf> {
-    // A mount that is attached nowhere has no path, so it was passed on.
-    let passed_on = env::args_os().next().map(PathBuf::from).filter(|path| path.is_absolute());
-    passed_on.map_or_else(env::current_exe, Ok)
+    let known = env::current_exe()?;
+    if known.file_name().is_some() {
+        return Ok(known);
+    }
+    // A mount that is attached nowhere has no path but "/", so it was passed on.
+    Ok(env::args_os().next().map_or(known, PathBuf::from))
 }
 
 fn read_only_copy(program: &OwnedFd) -> nix::Result<OwnedFd> {
