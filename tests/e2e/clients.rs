@@ -28,6 +28,13 @@ const CPUSETS: &[Need] = &[
     Need::Program("lscpu", "util-linux"),
     Need::Program("hwloc-ls", "hwloc-nox"),
 ];
+const IDS: &[Need] = &[
+    Need::Container,
+    Need::Controller("cpuset"),
+    Need::Cpus(2),
+    Need::Program("taskset", "util-linux"),
+    Need::Program("hwloc-ls", "hwloc-nox"),
+];
 const FOUR_CPUS: &[Need] = &[Need::Container, Need::Controller("cpuset"), Need::Cpus(4)];
 
 /// Every `--cpus` of the tests, with the CPUs that a container then has.
@@ -55,6 +62,11 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("numactl_shows_the_containers_cpus", NUMACTL, numactl_shows_the_containers_cpus),
         trial("lsmem_counts_the_containers_blocks", LSMEM, lsmem_counts_the_containers_blocks),
         trial("cpusets_are_consistent", CPUSETS, cpusets_are_consistent),
+        trial(
+            "ids_that_the_kernel_tells_are_physical",
+            IDS,
+            ids_that_the_kernel_tells_are_physical,
+        ),
         trial("python_and_psutil_count_cpus", PSUTIL, python_and_psutil_count_cpus),
         trial("psutil_sees_the_limit", PSUTIL, psutil_sees_the_limit),
         trial("cpuset_of_a_container", FOUR_CPUS, cpuset_of_a_container),
@@ -266,6 +278,20 @@ fn cpusets_are_consistent() -> Verdict {
     }
     // hwloc also reads the control group's own list, in which numbers are the host's.
     check_hwloc(&["--cpuset-cpus", "0-1"], 2)
+}
+
+/// A stated exception: whoever puts the kernel's ids beside the container's numbers
+/// finds that its only CPU, 0, is not the one that its control group names.
+fn ids_that_the_kernel_tells_are_physical() -> Verdict {
+    let second = ["--cpuset-cpus", "1"];
+    check_lscpu(&second, 1)?;
+    let ran = container::shell(&second, "taskset -cp $$ | sed 's/.*: //'")?;
+    ran.equal("CPUs of taskset", &ran.stdout.as_str(), &"1\n")?;
+    let hwloc = ["hwloc-ls", "--no-io", "--only", "pu"];
+    let ran = container::run(&second, &hwloc)?;
+    ran.holds("hwloc finds none", ran.stderr.contains("Topology does not contain any PU"))?;
+    let ran = container::run(&second, &[&hwloc[..], &["--disallowed"]].concat())?.succeeded()?;
+    ran.equal("without the group's list", &ran.stdout.lines().count(), &1)
 }
 
 fn mpstat_has_a_row_for_each_cpu() -> Verdict {

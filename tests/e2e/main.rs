@@ -6,6 +6,7 @@
 mod agreement;
 mod clients;
 mod cpu_directory;
+mod cpu_ids;
 mod cpu_share;
 mod daemon;
 mod differential;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         agreement::trials(),
         clients::trials(),
         cpu_directory::trials(),
+        cpu_ids::trials(),
         cpu_share::trials(),
         daemon::trials(),
         differential::trials(),

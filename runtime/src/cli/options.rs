@@ -84,6 +84,11 @@ The exit status is that of the command; 128+N when signal N ended it; 127 when
 there is no such command, 126 when it cannot be run, 125 when porthole itself
 could not do what it was asked.
 
+With --security-opt seccomp=unconfined and systempaths=unconfined all system calls
+are allowed and no file of /proc and /sys is hidden: what sandboxes and rootless
+engines need to make containers in the container. no-new-privileges=false lets
+programs gain rights by their setuid bit. For commands that you trust.
+
 A container in the foreground without --name is gone when its command ends. With
 --name or -d it stays in `porthole ps -a` until `porthole rm`, or use --rm.";
 
@@ -134,6 +139,10 @@ pub struct RunOptions {
     /// Run a small init as process 1, which forwards signals and reaps orphans
     #[arg(long)]
     pub init: bool,
+
+    /// Confine less, for containers in the container (repeatable)
+    #[arg(long = "security-opt", value_name = "OPTION", allow_hyphen_values = true)]
+    pub security_opts: Vec<String>,
 
     /// Leave /proc and /sys as the kernel shows them
     #[arg(long)]

@@ -7,7 +7,7 @@ use cgroupfs::cpu_list::CpuList;
 use super::options::{ProcessOptions, RunOptions};
 use super::refusal::Refusal;
 use super::{limits, values};
-use crate::plan::{Clock, Network, Plan, Process, Root, RootSource, Security, View, Volume};
+use crate::plan::{Clock, Network, Plan, Process, Root, RootSource, View, Volume};
 
 /// How many digits of an id stand for it, as in docker.
 pub const SHORT_ID: usize = 12;
@@ -72,7 +72,7 @@ fn plan(options: &RunOptions, around: &Surroundings<'_>) -> Result<Plan, Refusal
         process,
         network: network(&options.net)?,
         clock: Clock::Container,
-        security: Security::default(),
+        security: values::security::security(&options.security_opts)?,
         resources: limits::of_new(&options.limits, &around.online)?,
         view: view(options, around),
         hostname,
@@ -216,6 +216,15 @@ mod tests {
         assert_eq!(plan.root.source, RootSource::Directory("/here/alpine".into()));
         assert_eq!(plan.view, View::Mounted("/here/fs".into()));
         assert_eq!(decide(&["--no-view", "sh"]).unwrap().plan.view, View::Host);
+    }
+
+    #[test]
+    fn whole_instances_are_for_the_unmasked_who_have_a_view() {
+        let keeps = |words: &[&str]| decide(words).unwrap().plan.keeps_whole_instances();
+        assert!(keeps(&["--security-opt", "systempaths=unconfined", "sh"]));
+        assert!(!keeps(&["--security-opt", "systempaths=unconfined", "--no-view", "sh"]));
+        assert!(!keeps(&["--security-opt", "seccomp=unconfined", "sh"]));
+        assert!(!keeps(&["sh"]));
     }
 
     #[test]

@@ -44,6 +44,15 @@ pub struct Plan {
     pub view: View,
 }
 
+impl Plan {
+    /// Whether a whole proc and a whole sysfs are kept beside those that the view
+    /// covers in part: nobody masks any of them, so containers in the container
+    /// shall work as they would without the view.
+    pub fn keeps_whole_instances(&self) -> bool {
+        matches!(self.view, View::Mounted(_)) && self.security.leaves_all_paths()
+    }
+}
+
 /// What becomes the container's `/`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Root {

@@ -85,6 +85,13 @@ const MASKED_PATHS: [&str; 13] = [
 const READ_ONLY_PATHS: [&str; 5] =
     ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
+impl Security {
+    /// Whether `/proc` and `/sys` are left as the kernel shows them.
+    pub fn leaves_all_paths(&self) -> bool {
+        self.masked_paths.is_empty() && self.read_only_paths.is_empty()
+    }
+}
+
 impl Default for Security {
     fn default() -> Self {
         Self {

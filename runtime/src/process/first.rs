@@ -21,7 +21,7 @@ use crate::rootfs::new_root::NewRoot;
 use crate::rootfs::sources::Sources;
 use crate::rootfs::stage::Stage;
 use crate::rootfs::view::ViewFiles;
-use crate::rootfs::{enter, masks, volumes};
+use crate::rootfs::{enter, masks, volumes, whole};
 use crate::sys::loopback;
 
 /// Becomes the first process of `plan`; what comes back is an exit status.
@@ -56,6 +56,9 @@ fn steps(plan: &Plan, stdio: Stdio, parent: &ChildEnd) -> Result<(), LaunchError
         volumes::mount(&root.inside, volume, source).at(Step::MountVolumes)?;
     }
     tell(parent, view.mount(&kernel).at(Step::MountView)?)?;
+    if plan.keeps_whole_instances() {
+        whole::mount(&devices).at(Step::MountView)?;
+    }
     masks::mount(&kernel, &devices, &plan.security).at(Step::Mask)?;
     if let Wanted::Terminal(size) = wanted {
         stdio::make_terminal(&devices, size, parent).at(Step::OpenStdio)?;

@@ -23,3 +23,4 @@ pub(crate) mod sources;
 pub(crate) mod stage;
 pub(crate) mod view;
 pub(crate) mod volumes;
+pub(crate) mod whole;

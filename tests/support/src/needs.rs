@@ -38,8 +38,14 @@ pub enum Need {
     NativeSpeed,
     /// Pressure that is counted for each group of a cgroup2 tree.
     Pressure,
+    /// Pressure of groups on which a container may set a trigger.
+    Triggers,
+    /// Maps of BPF.
+    Bpf,
     /// Time namespaces: Linux 5.6.
     TimeNamespaces,
+    /// User namespaces for whoever makes one: nested containers begin with them.
+    UserNamespaces,
     /// The long tier: `cargo xtask test --full`.
     Full,
 }
@@ -89,6 +95,12 @@ impl Need {
                 Path::new("/proc/pressure/memory").exists() && (is_pure_v2() || is_hybrid()),
                 "no pressure is counted by group (boot with psi=1, with a cgroup2 tree)".into(),
             ),
+            Self::Triggers => return Self::Pressure.check().and_then(|()| triggers()),
+            Self::UserNamespaces => return user_namespaces(),
+            Self::Bpf => (
+                Path::new("/proc/sys/kernel/unprivileged_bpf_disabled").exists(),
+                "no bpf(2) in this kernel (CONFIG_BPF_SYSCALL)".into(),
+            ),
             Self::TimeNamespaces => (
                 Path::new("/proc/self/ns/time").exists(),
                 "no time namespaces (Linux 5.6 or newer)".into(),
@@ -114,7 +126,10 @@ impl Need {
             | Self::Swap
             | Self::NativeSpeed
             | Self::Pressure
+            | Self::Triggers
+            | Self::Bpf
             | Self::TimeNamespaces
+            | Self::UserNamespaces
             | Self::LargeProgram(..)
             | Self::Workspace
             | Self::Full => true,
@@ -138,6 +153,30 @@ fn kernel_version() -> (u32, u32) {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let mut numbers = release.split(['.', '-']).map_while(|number| number.parse().ok());
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
+/// `Err` where the kernel makes no user namespaces, or for root alone.
+fn user_namespaces() -> Result<(), String> {
+    let says =
+        |path: &str, no: &str| std::fs::read_to_string(path).is_ok_and(|text| text.trim() == no);
+    let met = Path::new("/proc/self/ns/user").exists()
+        && !says("/proc/sys/user/max_user_namespaces", "0")
+        && !says("/proc/sys/kernel/unprivileged_userns_clone", "0");
+    let reason = "no user namespaces (sysctl user.max_user_namespaces=10000)";
+    if met { Ok(()) } else { Err(reason.into()) }
+}
+
+/// `Err` where cgroup2 is mounted so that a container cannot write to the files of
+/// its own group at all.
+fn triggers() -> Result<(), String> {
+    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let delegates = mounts.lines().any(|line| {
+        let mut words = line.split(' ').skip(2);
+        words.next() == Some("cgroup2")
+            && words.next().is_some_and(|options| options.split(',').any(|one| one == "nsdelegate"))
+    });
+    let reason = "no container may set a trigger: cgroup2 is mounted with nsdelegate";
+    if delegates { Err(reason.into()) } else { Ok(()) }
 }
 
 /// Whether `/sys/fs/cgroup` is one cgroup2 tree.

@@ -8,5 +8,6 @@ pub mod environment;
 pub mod memory;
 pub mod names;
 pub mod pids;
+pub mod security;
 pub mod user;
 pub mod volume;
