@@ -24,6 +24,8 @@ pub struct Entry {
     pub needs: Needs,
     /// From readings to the text of the file; infallible and without IO.
     pub render: fn(&Sample, &mut History, &mut String),
+    /// Which row of the catalogue this is; the first is 0.
+    pub row: usize,
 }
 
 /// Directories that are served, and mounted, as a whole: what is in them depends
@@ -41,7 +43,7 @@ pub static HIDDEN: &[&str] = &[
 ];
 
 /// Every file; what is an exception of a pattern comes before it. A host may lack some.
-pub static CATALOG: &[Entry] = &[
+pub static CATALOG: &[Entry] = &numbered([
     public("proc/buddyinfo", Needs::empty(), nothing),
     public("proc/cpuinfo", Needs::CPU_LIMITS, cpuinfo),
     public("proc/diskstats", Needs::IO, diskstats),
@@ -85,11 +87,31 @@ pub static CATALOG: &[Entry] = &[
     public("sys/devices/system/node/node*/vmstat", MEMORY_USE.union(NODES), node_vmstat),
     public("sys/devices/system/node/online", NODES, nodes_online),
     public("sys/devices/system/node/**", Needs::empty(), hosts),
-];
+]);
+
+/// A number that stands for the rows and their order: another one in a version that has
+/// others.
+pub fn fingerprint() -> u64 {
+    const OFFSET_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
+    const PRIME: u64 = 0x0100_0000_01b3;
+    let bytes = CATALOG.iter().flat_map(|entry| entry.path.bytes().chain([0]));
+    bytes.fold(OFFSET_BASIS, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME)) // FNV-1a
+}
 
 const MEMORY_USE: Needs = Needs::MEMORY.union(Needs::MEMORY_STAT);
 const NODES: Needs = Needs::NODES.union(Needs::CPU_LIMITS);
 const CPU_TIME: Needs = Needs::CPU_LIMITS.union(Needs::CPU_USAGE).union(Needs::START);
+
+/// The rows with their numbers.
+#[expect(clippy::indexing_slicing, reason = "the compiler evaluates it, and would refuse")]
+const fn numbered<const N: usize>(mut rows: [Entry; N]) -> [Entry; N] {
+    let mut row = 0;
+    while row < N {
+        rows[row].row = row;
+        row += 1;
+    }
+    rows
+}
 
 /// A file that everybody may read and nobody may write.
 const fn public(
@@ -97,7 +119,7 @@ const fn public(
     needs: Needs,
     render: fn(&Sample, &mut History, &mut String),
 ) -> Entry {
-    Entry { path, mode: 0o444, needs, render }
+    Entry { path, mode: 0o444, needs, render, row: 0 }
 }
 
 /// A file that only its owner may read.
@@ -106,7 +128,7 @@ const fn private(
     needs: Needs,
     render: fn(&Sample, &mut History, &mut String),
 ) -> Entry {
-    Entry { path, mode: 0o400, needs, render }
+    Entry { path, mode: 0o400, needs, render, row: 0 }
 }
 
 /// True when `path` is one of those that `pattern` stands for: a `*` is any part
@@ -282,6 +304,12 @@ mod tests {
     #[track_caller]
     fn check(pattern: &str, path: &str, expected: bool) {
         assert_eq!(matches(pattern, path), expected, "{path} like {pattern}");
+    }
+
+    #[test]
+    fn rows_are_numbered_and_can_all_be_counted() {
+        assert!(CATALOG.iter().enumerate().all(|(row, entry)| entry.row == row));
+        assert!(CATALOG.len() <= crate::shared::counters::ROWS);
     }
 
     #[test]

@@ -5,7 +5,9 @@
 
 use std::ffi::OsString;
 use std::fmt::Display;
+use std::fs;
 use std::io::{self, Write};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -17,15 +19,19 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
 use crate::capture::{self, CaptureError};
-use crate::config::Settings;
+use crate::config::{Settings, metrics_socket};
 use crate::daemon::background::{self, Announcement};
 use crate::daemon::command_lines::Words;
-use crate::daemon::{self, Hint, ServeOptions, health, lock, mount_point, upgrade, worker_group};
+use crate::daemon::{
+    self, Hint, ServeOptions, health, lock, memory, mount_point, overview, upgrade, worker_group,
+};
 use crate::fuse::rehearsal::Rehearsal;
 use crate::fuse::worker::{self, WorkerOptions};
 use crate::inject::{self, Order};
+use crate::metrics::exposition;
+use crate::shared::counters::Counters;
 use crate::shared::descriptors;
-use crate::sys::descriptor;
+use crate::sys::{descriptor, shared_memory};
 use crate::{keeper, log};
 
 /// Where the tree is mounted unless the command line says otherwise.
@@ -67,10 +73,12 @@ struct Cli {
 enum Command {
     /// Mount and serve until SIGTERM or SIGINT, then unmount.
     Serve(ServeArgs),
-    /// Say which process serves a mount point.
+    /// Say which process serves a mount point, and what it keeps.
     Status(StatusArgs),
     /// Read one file through the mount; exit code 0 when it is answered in time.
     Health(HealthArgs),
+    /// Write what was counted, as Prometheus reads it.
+    Metrics(MetricsArgs),
     /// Keep what is read for one process in a folder: a machine to render again.
     Capture(CaptureArgs),
     /// Show what the process of a capture sees.
@@ -108,6 +116,9 @@ struct ServeArgs {
     /// continues them.
     #[arg(long)]
     keep: bool,
+    /// Tell metrics on a TCP port too; on loopback unless an address is given.
+    #[arg(long, value_name = "[ADDRESS:]PORT", value_parser = port_to_listen_on)]
+    metrics_tcp: Option<SocketAddr>,
     #[command(flatten)]
     common: CommonArgs,
     /// Set by --daemon for the process that stays.
@@ -138,6 +149,13 @@ struct StatusArgs {
     /// Write one JSON object.
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Debug, Args)]
+struct MetricsArgs {
+    /// The mount point whose daemon is asked about.
+    #[arg(default_value = DEFAULT_MOUNT_POINT)]
+    mount_point: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -252,12 +270,20 @@ fn path_to_mount_on(word: &str) -> Result<PathBuf, String> {
     Err(format!("no command of this name; for a directory write ./{word}"))
 }
 
+/// A port alone is one that nobody else on the network reaches.
+fn port_to_listen_on(word: &str) -> Result<SocketAddr, String> {
+    let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let port = word.parse().map(loopback).or_else(|_no_number| word.parse());
+    port.map_err(|_no_address| "not a port, such as 9345, or an address with one".to_owned())
+}
+
 /// Runs the command line of this process.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
     match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Serve(args) => serve(&args),
         Command::Status(args) => status(&args),
+        Command::Metrics(args) => metrics(&args),
         Command::Health(args) => health(&args),
         Command::Capture(args) => capture(&args),
         Command::Render(args) => render(&args),
@@ -268,8 +294,12 @@ pub fn run() -> ExitCode {
         Command::Unmount(args) => unmount(&args),
         Command::Heal(args) => {
             args.common.start();
+            let counters = session_counters();
             let_go_of_the_session();
-            inject::heal(&args.mount_point);
+            let healed = inject::heal(&args.mount_point);
+            if let Ok(counters) = counters {
+                counters.healed_mounts.add(healed as u64);
+            }
             ExitCode::SUCCESS
         }
     }
@@ -289,6 +319,7 @@ fn serve(args: &ServeArgs) -> ExitCode {
     let options = ServeOptions {
         announcement,
         log_file: args.log_file.as_ref().and_then(|path| std::path::absolute(path).ok()),
+        metrics_port: args.metrics_tcp,
         words: Words {
             program,
             mount_point: args.mount_point.clone(),
@@ -322,9 +353,17 @@ fn unmount(args: &ChildArgs) -> ExitCode {
     let_go_of_the_session();
     worker_group::remove(std::os::unix::process::parent_id());
     match mount_point::clear(&args.mount_point) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => {
+            let _not_there = fs::remove_file(metrics_socket(&args.mount_point));
+            ExitCode::SUCCESS
+        }
         Err(error) => failed_with_hint(&error),
     }
+}
+
+/// What is counted in the memory that the keeper left open.
+fn session_counters() -> io::Result<&'static Counters> {
+    Ok(&shared_memory::map(descriptor::borrowed(descriptors::MEMORY)?)?.counters)
 }
 
 /// Whoever holds the session and looks below its mount may wait for itself.
@@ -344,6 +383,24 @@ fn upgrade(args: &UpgradeArgs) -> ExitCode {
 }
 
 fn status(args: &StatusArgs) -> ExitCode {
+    let overview = match mount_point::located(&args.mount_point) {
+        Ok(mount_point) => overview::of(&mount_point),
+        Err(error) => return failed_with_hint(&error),
+    };
+    let overview = match overview {
+        Ok(overview) => overview,
+        Err(error) => return failed_with_hint(&error),
+    };
+    if !args.json {
+        return print(&overview);
+    }
+    match serde_json::to_string(&overview) {
+        Ok(json) => print(&json),
+        Err(error) => failed(error),
+    }
+}
+
+fn metrics(args: &MetricsArgs) -> ExitCode {
     let status = match mount_point::located(&args.mount_point) {
         Ok(mount_point) => lock::last_status(&mount_point),
         Err(error) => return failed_with_hint(&error),
@@ -352,12 +409,12 @@ fn status(args: &StatusArgs) -> ExitCode {
         Ok(status) => status,
         Err(error) => return failed_with_hint(&error),
     };
-    if !args.json {
-        return print(&status);
-    }
-    match serde_json::to_string(&status) {
-        Ok(json) => print(&json),
-        Err(error) => failed(error),
+    match memory::of(&status) {
+        Ok(shared) => match exposition::text(shared, status.keeper_pid) {
+            Ok(text) => write!(io::stdout(), "{text}").map_or_else(failed, |()| ExitCode::SUCCESS),
+            Err(error) => failed(error),
+        },
+        Err(error) => failed(format_args!("the daemon's memory cannot be read: {error}")),
     }
 }
 

@@ -33,6 +33,13 @@ pub fn lock_file(mount_point: &Path) -> PathBuf {
     mount_point.with_file_name(format!(".{name}.lock"))
 }
 
+/// The socket on which the daemon that mounts at `mount_point` tells its metrics:
+/// `/var/lib/porthole/.fs.metrics`.
+pub fn metrics_socket(mount_point: &Path) -> PathBuf {
+    let name = mount_point.file_name().unwrap_or_default().to_string_lossy();
+    mount_point.with_file_name(format!(".{name}.metrics"))
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {

@@ -29,6 +29,7 @@ pub mod host;
 pub mod inject;
 pub mod keeper;
 pub mod log;
+pub mod metrics;
 #[cfg(test)]
 mod numbers;
 pub mod readings;

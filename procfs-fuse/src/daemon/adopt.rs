@@ -45,14 +45,12 @@ fn take(orphans: &Orphans) -> io::Result<()> {
     orphans.shared.header.check().map_err(io::Error::other)?;
     let pidfds = orphans.pids.iter().map(|pid| process::pidfd_open(*pid));
     let pidfds = pidfds.collect::<io::Result<Vec<_>>>()?;
-    let optional = &descriptors::DEVICES[1..];
     for number in descriptors::of_workers() {
         // The first that has it: one of them may be ending.
         let copy = pidfds.iter().find_map(|one| process::pidfd_getfd(one.as_fd(), number).ok());
         match copy {
             Some(copy) => descriptor::place(copy.as_fd(), number)?,
-            // On a machine with one CPU there is one device.
-            None if optional.contains(&number) => {}
+            None if descriptors::is_optional(number) => {}
             None => return Err(io::Error::from_raw_os_error(libc::EBADF)),
         }
     }

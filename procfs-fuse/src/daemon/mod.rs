@@ -7,7 +7,7 @@
 //! the service manager kept, [`background`] is `--daemon`,
 //! [`abort_file`] the last resort, [`worker_group`] what keeps the
 //! keeper from being killed along with its workers.
-//! [`health`] and [`upgrade`] come from outside.
+//! [`health`], [`overview`], [`memory`] and [`upgrade`] come from outside.
 
 mod abort_file;
 pub mod adopt;
@@ -15,8 +15,10 @@ pub mod background;
 pub mod command_lines;
 pub mod health;
 pub mod lock;
+pub mod memory;
 pub mod mount_point;
 pub mod orphans;
+pub mod overview;
 pub mod preflight;
 mod serve;
 pub mod service_manager;

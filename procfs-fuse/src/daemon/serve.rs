@@ -5,6 +5,7 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::SeqCst;
@@ -14,6 +15,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use tracing::{info, warn};
 
+use crate::config::metrics_socket;
 use crate::daemon::background::Announcement;
 use crate::daemon::command_lines::Words;
 use crate::daemon::lock::{Lock, LockError, Status};
@@ -26,6 +28,7 @@ use crate::daemon::{
 };
 use crate::fuse::session::Session;
 use crate::keeper;
+use crate::metrics::listener;
 use crate::shared::slots::SLOTS;
 use crate::shared::{Shared, descriptors};
 use crate::sys::{descriptor, fuse_device, process, shared_memory, timer};
@@ -81,6 +84,8 @@ pub struct ServeOptions {
     pub announcement: Announcement,
     /// Where log lines go once the terminal is let go of.
     pub log_file: Option<PathBuf>,
+    /// Where metrics are told besides the socket.
+    pub metrics_port: Option<SocketAddr>,
     /// What the keeper and its workers are told.
     pub words: Words,
 }
@@ -91,7 +96,7 @@ pub struct ServeOptions {
 ///
 /// Why it could not start.
 pub fn serve(options: ServeOptions) -> Result<Infallible, ServeError> {
-    let ServeOptions { announcement, log_file, mut words } = options;
+    let ServeOptions { announcement, log_file, metrics_port, mut words } = options;
     let stored = Stored::take();
     preflight::check()?;
     words.mount_point = mount_point::absolute(&words.mount_point)?;
@@ -113,6 +118,7 @@ pub fn serve(options: ServeOptions) -> Result<Infallible, ServeError> {
     } else {
         begin(&words.mount_point)?;
     }
+    leave_metrics(&words.mount_point, metrics_port);
     let failed = become_keeper(&lock, &words, announcement, log_file.as_deref());
     mount_point::clear(&words.mount_point)?;
     Err(failed)
@@ -210,6 +216,19 @@ fn leave_abort_file(path: &Path) {
         .and_then(|file| descriptor::place(file.as_fd(), descriptors::ABORT));
     if let Err(error) = left {
         warn!(%error, "readers will not get an error should every worker be stuck");
+    }
+}
+
+/// Containers need their files whether somebody watches or not.
+fn leave_metrics(mount_point: &Path, port: Option<SocketAddr>) {
+    let path = metrics_socket(mount_point);
+    if let Err(error) = listener::leave_socket(&path) {
+        warn!(%error, "metrics are not told at {}", path.display());
+    }
+    if let Some(port) = port
+        && let Err(error) = listener::leave_port(port)
+    {
+        warn!(%error, "metrics are not told at {port}");
     }
 }
 

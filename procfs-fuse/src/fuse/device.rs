@@ -18,9 +18,10 @@ use nix::unistd;
 use crate::fuse::filesystem::Filesystem;
 use crate::fuse::rehearsal::Omission;
 use crate::fuse::reply::Reply;
-use crate::fuse::request::Request;
+use crate::fuse::request::{Operation, Request};
 use crate::log::limited;
 use crate::shared::Shared;
+use crate::shared::counters::{self, Asked};
 use crate::shared::header::WATCH_INTERVAL;
 use crate::shared::slots::{Bank, REQUEST_LENGTH, Slot};
 use crate::sys::{clock, fuse_device, shared_memory, timer};
@@ -48,6 +49,7 @@ impl Server {
     pub(crate) fn serve(&self, number: usize, slot: &Slot) -> io::Result<()> {
         let Some(device) = self.devices.get(number) else { return Ok(()) };
         let mut reply = Reply::new();
+        counters::use_lane(number);
         slot.thread.store(unistd::gettid().as_raw().cast_unsigned(), SeqCst);
         while receive(device.as_fd(), slot, self.omission)? {
             self.answer(device.as_fd(), slot, &mut reply)?;
@@ -77,8 +79,10 @@ impl Server {
     /// Counts the crashes and hangs of the request in `slot` against it.
     fn judge(&self, slot: &Slot) {
         let pair = slot.pair.load(SeqCst);
+        let Shared { quarantine, counters, .. } = self.shared;
         for _crash in 0..slot.blame.swap(0, SeqCst) {
-            self.shared.quarantine.strike(pair, clock::boottime_ns());
+            let is_too_often = quarantine.strike(pair, clock::boottime_ns());
+            counters.quarantines.add(is_too_often.into());
         }
     }
 
@@ -91,6 +95,7 @@ impl Server {
         let mut buffer = [0; REQUEST_LENGTH];
         match Request::parse(slot.request.message(&mut buffer)) {
             Some(request) => {
+                self.shared.counters.request(asked(&request.operation));
                 reply.clear();
                 if let Some(result) = self.filesystem.answer(&request, slot, reply) {
                     send(device, &request, result, reply)?;
@@ -121,6 +126,19 @@ fn receive(device: BorrowedFd<'_>, slot: &Slot, omission: Option<Omission>) -> i
             Some(libc::ENODEV) => return Ok(false),
             _other => return Err(error),
         }
+    }
+}
+
+/// What `operation` counts as.
+fn asked(operation: &Operation<'_>) -> Asked {
+    match operation {
+        Operation::Lookup { .. } => Asked::Lookup,
+        Operation::Getattr => Asked::Getattr,
+        Operation::Open => Asked::Open,
+        Operation::Read { .. } => Asked::Read,
+        Operation::Release { .. } => Asked::Release,
+        Operation::Readdir { .. } => Asked::Readdir,
+        _seldom => Asked::Other,
     }
 }
 

@@ -7,7 +7,9 @@
 //! Permissions are the kernel's business (`default_permissions`), and so are
 //! writes (the mount is `ro`): neither arrives here.
 
+use std::io;
 use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
 
 use fuser::FopenFlags;
 use nix::errno::Errno;
@@ -18,8 +20,9 @@ use crate::fuse::request::{Operation, Request};
 use crate::fuse::source::Source;
 use crate::fuse::tree::{Place, Tree};
 use crate::log::limited;
-use crate::serve::{File, Kind, Numbered, Numbers, OPENING_WORDS};
+use crate::serve::{File, Kind, Numbered, Numbers, OPENING_WORDS, Shown};
 use crate::shared::Shared;
+use crate::shared::counters::Outcome;
 use crate::shared::slots::Slot;
 use crate::sys::clock;
 
@@ -119,6 +122,11 @@ impl Filesystem {
     ) -> Result<(), Errno> {
         let place = self.place(request.node)?;
         let file = place.file().ok_or(not_a_file(place))?;
+        let mut outcome = Outcome::Rest;
+        let mut text = |opening, out: &mut Vec<u8>| -> io::Result<()> {
+            outcome = outcome_of(self.text(file, opening, slot, out)?);
+            Ok(())
+        };
         let read = match self.open_files.find(handle) {
             Some(open) => {
                 let record = open.record();
@@ -128,18 +136,26 @@ impl Filesystem {
                     // Opened while nobody could decide: decided now.
                     self.identify(place, request, slot).inspect(|words| record.set_opening(words))
                 };
-                open.read(range, reply.body(), |out| self.text(file, opening, slot, out))
+                open.read(range, reply.body(), |out| text(opening, out))
             }
             None => {
                 let opening = self.identify(place, request, slot);
-                let mut text = Vec::new();
-                self.text(file, opening, slot, &mut text).map(|()| {
-                    let (start, end) = range.within(text.len());
-                    reply.body().extend_from_slice(text.get(start..end).unwrap_or_default());
+                let mut whole = Vec::new();
+                text(opening, &mut whole).map(|()| {
+                    let (start, end) = range.within(whole.len());
+                    reply.body().extend_from_slice(whole.get(start..end).unwrap_or_default());
                 })
             }
         };
+        let outcome = if read.is_ok() { outcome } else { Outcome::Error };
+        self.count(file, outcome, slot);
         read.map_err(|error| error.raw_os_error().map_or(Errno::EIO, Errno::from_raw))
+    }
+
+    /// Counts a read that is about to be answered.
+    fn count(&self, file: File<'_>, outcome: Outcome, slot: &Slot) {
+        let ns = clock::boottime_ns().saturating_sub(slot.busy_since.load(SeqCst));
+        self.shared.counters.read(file.entry.row, outcome, Duration::from_nanos(ns));
     }
 
     /// For whom a file is, or who looks at something else; `None` when that cannot
@@ -177,7 +193,7 @@ impl Filesystem {
         opening: Option<[u64; OPENING_WORDS]>,
         slot: &Slot,
         out: &mut Vec<u8>,
-    ) -> std::io::Result<()> {
+    ) -> io::Result<Shown> {
         let opening = self.unless_quarantined(opening, file.path, slot);
         self.source.text(file, opening.as_ref(), out)
     }
@@ -213,6 +229,15 @@ impl Filesystem {
 
     pub(super) fn place(&self, number: u64) -> Result<Place<'_>, Errno> {
         self.tree.place(number).ok_or(Errno::ESTALE)
+    }
+}
+
+/// As what a new text is counted.
+fn outcome_of(shown: Shown) -> Outcome {
+    match shown {
+        Shown::Container => Outcome::Container,
+        Shown::Host => Outcome::Host,
+        Shown::HostInstead => Outcome::Fallback,
     }
 }
 

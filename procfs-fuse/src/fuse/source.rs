@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 
 use crate::fuse::rehearsal::Rehearsal;
-use crate::serve::{File, Numbered, Numbers, OPENING_WORDS, Opening, Server, path_of};
+use crate::serve::{File, Numbered, Numbers, OPENING_WORDS, Opening, Server, Shown, path_of};
 
 /// Where texts come from.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl Source {
         }
     }
 
-    /// Writes the text of `file` for what was decided, or the host's.
+    /// Writes the text of `file` for what was decided, or the host's, and says whose it is.
     ///
     /// # Errors
     ///
@@ -56,7 +56,7 @@ impl Source {
         file: File<'_>,
         opening: Option<&[u64; OPENING_WORDS]>,
         out: &mut Vec<u8>,
-    ) -> io::Result<()> {
+    ) -> io::Result<Shown> {
         match (self, opening) {
             (Self::Server(server, rehearsals), Some(words)) => {
                 let opening = Opening::from_words(words);
@@ -66,7 +66,7 @@ impl Source {
             _host_or_undecided => {
                 let path = file.which.map(|which| path_of(file.path, which));
                 *out = fs::read(Path::new("/").join(path.as_deref().unwrap_or(file.path)))?;
-                Ok(())
+                Ok(Shown::HostInstead)
             }
         }
     }

@@ -15,6 +15,7 @@ use nix::poll::{PollFd, PollFlags, poll};
 use nix::unistd;
 use tracing::{debug, info, warn};
 
+use crate::catalog;
 use crate::config::Settings;
 use crate::fuse::device::Server;
 use crate::fuse::filesystem::Filesystem;
@@ -22,6 +23,7 @@ use crate::fuse::histories::SharedHistories;
 use crate::fuse::rehearsal::{Omission, Rehearsal};
 use crate::fuse::source::Source;
 use crate::fuse::tree::Tree;
+use crate::metrics::listener;
 use crate::serve;
 use crate::shared::header::TABLES;
 use crate::shared::slots::{BANKS, Bank, SLOTS, State};
@@ -67,17 +69,20 @@ pub fn run(options: WorkerOptions) -> io::Result<()> {
         options.rehearsals.iter().try_for_each(Rehearsal::before_start)?;
         let memory = Box::new(SharedHistories::new(shared));
         let server = serve::Server::new(options.settings).map_err(io::Error::other)?;
-        Source::Server(Box::new(server.with_memory(memory)), options.rehearsals)
+        let server = server.with_memory(memory).counted_by(&shared.counters);
+        Source::Server(Box::new(server), options.rehearsals)
     };
     announce(bank, &inherited)?;
     inherited.wait_for(bank, State::Serving)?;
     understand_tables(shared, inherited.memory.as_fd(), layout)?;
     let filesystem = Filesystem::take_over(tree, source, shared);
+    shared.counters.begin(catalog::fingerprint());
     let Inherited { wake, devices, watch, .. } = inherited;
     let server = Arc::new(Server { filesystem, devices, watch, shared, omission });
     take_over(&server, bank)?;
     bank.reading.store(1, SeqCst);
     start_threads(&server, bank)?;
+    answer_scrapers(shared)?;
     let mut has_settled = false;
     loop {
         if !has_settled && !is_woken_within(&wake, SETTLING)? {
@@ -241,6 +246,20 @@ fn replay_lost(server: &Server, shared: &Shared) -> io::Result<u32> {
         }
     }
     Ok(replayed)
+}
+
+/// Has a thread answer who asks for metrics, where somebody can.
+fn answer_scrapers(shared: &'static Shared) -> io::Result<()> {
+    let sockets = listener::inherited();
+    if sockets.is_empty() {
+        return Ok(());
+    }
+    thread::Builder::new().name("metrics".to_owned()).spawn(move || {
+        if let Err(error) = sockets.answer(shared) {
+            warn!(%error, "metrics are not told any more; reads are answered as before");
+        }
+    })?;
+    Ok(())
 }
 
 fn start_threads(server: &Arc<Server>, bank: &'static Bank) -> io::Result<()> {

@@ -24,12 +24,18 @@ const TIME_LIMIT: Duration = Duration::from_secs(30);
 
 /// Replaces dead files in all running containers by those mounted at
 /// `mount_point`, which are answered already. Runs in a process of its own, which
-/// the keeper starts.
-pub fn heal(mount_point: &Path) {
+/// the keeper starts. Returns how many it has replaced.
+pub fn heal(mount_point: &Path) -> usize {
     let start = Instant::now();
     match injected(mount_point) {
-        Ok(report) => log(&report, start.elapsed()),
-        Err(error) => warn!(%error, "running containers could not be healed"),
+        Ok(report) => {
+            log(&report, start.elapsed());
+            report.changes()
+        }
+        Err(error) => {
+            warn!(%error, "running containers could not be healed");
+            0
+        }
     }
 }
 

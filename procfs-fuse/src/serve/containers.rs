@@ -24,6 +24,7 @@ use crate::history::History;
 use crate::readings::ContainerFiles;
 use crate::sampler::LoadAverage;
 use crate::scope::Groups;
+use crate::shared::counters::Counters;
 
 /// Containers before those that are gone are looked for the first time.
 const FIRST_SWEEP: usize = 64;
@@ -52,6 +53,7 @@ pub(super) struct Containers {
     /// Counts reads: the larger, the later.
     reads: AtomicU64,
     memory: Box<dyn Memory>,
+    counters: &'static Counters,
 }
 
 #[derive(Debug, Default)]
@@ -69,6 +71,7 @@ impl Containers {
             known: RwLock::default(),
             reads: AtomicU64::new(0),
             memory: Box::new(NoMemory),
+            counters: &super::UNWATCHED,
         }
     }
 
@@ -85,7 +88,7 @@ impl Containers {
             return Ok(ids);
         }
         let ids = GroupIds::of(&groups)?;
-        self.known.write().remember(ids, groups);
+        self.remember(ids, groups);
         Ok(ids)
     }
 
@@ -96,7 +99,7 @@ impl Containers {
             Some(container) => container,
             None => {
                 let groups = search(ids, layout)?;
-                self.known.write().remember(*ids, groups)
+                self.remember(*ids, groups)
             }
         };
         container.last_read.store(self.reads.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
@@ -116,6 +119,18 @@ impl Containers {
         let window = self.settings.memory_stat_sharing;
         let new = || Arc::new(ContainerFiles::new(&self.proc, &container.groups, window));
         Some(Arc::clone(container.files.lock().get_or_insert_with(new)))
+    }
+
+    fn remember(&self, ids: GroupIds, groups: Groups) -> Arc<Container> {
+        let mut known = self.known.write();
+        let container = known.remember(ids, groups);
+        self.counters.containers.set(known.by_ids.len() as u64);
+        container
+    }
+
+    /// From now on it is told to `counters` how many there are.
+    pub(super) fn set_counters(&mut self, counters: &'static Counters) {
+        self.counters = counters;
     }
 
     /// From now on histories are kept in `memory` too.

@@ -10,6 +10,7 @@ use cgroupfs::layout::PlaceError;
 use crate::caller::TaskError;
 use crate::log::limited;
 use crate::readings::ReadingError;
+use crate::shared::counters::{Counters, Reason};
 
 /// Something that went wrong between a request and its container's text.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +51,19 @@ impl Fault {
         }
     }
 
+    /// As what it is counted.
+    fn reason(&self) -> Reason {
+        match self {
+            Self::Unseen => Reason::Unseen,
+            Self::Caller(_) => Reason::Caller,
+            Self::Place(_) => Reason::Place,
+            Self::Gone => Reason::Gone,
+            Self::Reading(_) | Self::Host(_) => Reason::Reading,
+            Self::Mounts(_) => Reason::Mounts,
+            Self::Clock(_) => Reason::Clock,
+        }
+    }
+
     /// What the user can do about it.
     fn hint(&self) -> Option<String> {
         match self {
@@ -67,14 +81,21 @@ impl Fault {
 }
 
 /// The faults so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Faults {
     count: AtomicU64,
+    counters: &'static Counters,
 }
 
 impl Faults {
+    /// None yet; they are told to `counters` too.
+    pub(super) fn told_to(counters: &'static Counters) -> Self {
+        Self { count: AtomicU64::new(0), counters }
+    }
+
     /// Counts `fault` and logs it, unless much was logged of late.
     pub(super) fn note(&self, fault: &Fault) {
+        self.counters.fallback(fault.reason());
         let count = self.count.fetch_add(1, Ordering::Relaxed) + 1;
         let ended = matches!(fault, Fault::Caller(TaskError::Gone { .. })) || fault.is_gone();
         let hint = fault.hint();
@@ -112,9 +133,12 @@ mod tests {
 
     #[test]
     fn every_fault_counts() {
-        let faults = Faults::default();
+        static COUNTERS: Counters = Counters::new();
+        let faults = Faults::told_to(&COUNTERS);
         faults.note(&Fault::Unseen);
         faults.note(&Fault::Gone);
         assert_eq!(faults.count.load(Ordering::Relaxed), 2);
+        assert_eq!(Reason::ALL.iter().map(|reason| COUNTERS.fallbacks(*reason)).sum::<u64>(), 2);
+        assert_eq!(COUNTERS.fallbacks(Reason::Unseen), 1);
     }
 }

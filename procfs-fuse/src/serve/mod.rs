@@ -38,9 +38,24 @@ use crate::readings::{
 };
 use crate::sampler::Sampler;
 use crate::scope;
+use crate::shared::counters::Counters;
 use crate::view;
 use containers::{Container, Containers};
 use faults::{Fault, Faults};
+
+/// Where a server counts that nobody watches.
+static UNWATCHED: Counters = Counters::new();
+
+/// Whose numbers a text has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    /// The container's.
+    Container,
+    /// The host's, to a reader of the host.
+    Host,
+    /// The host's, because the container's could not be told.
+    HostInstead,
+}
 
 /// How long one look at what is mounted answers: hierarchies hardly ever move.
 const LAYOUT_SHARING: Duration = Duration::from_secs(1);
@@ -85,7 +100,7 @@ impl Server {
             host: HostFiles::new(&root, settings.host_sharing),
             sampler: Sampler::new(clock.clone()),
             containers: Containers::new(proc, settings),
-            faults: Faults::default(),
+            faults: Faults::told_to(&UNWATCHED),
             root,
             clock,
             tick_ns,
@@ -96,6 +111,14 @@ impl Server {
     #[must_use]
     pub fn with_memory(mut self, memory: Box<dyn Memory>) -> Self {
         self.containers.set_memory(memory);
+        self
+    }
+
+    /// The same, counting for whoever watches.
+    #[must_use]
+    pub fn counted_by(mut self, counters: &'static Counters) -> Self {
+        self.faults = Faults::told_to(counters);
+        self.containers.set_counters(counters);
         self
     }
 
@@ -164,27 +187,29 @@ impl Server {
         }
     }
 
-    /// Replaces `out` by the text of the file as it is now.
+    /// Replaces `out` by the text of the file as it is now, and says whose it is.
     ///
     /// # Errors
     ///
     /// Only when the host's own file cannot be read: its error, to hand on.
     /// `ENODEV` is that of a CPU, or a block of memory, which was taken away since the
     /// file was opened.
-    pub fn text(&self, file: File<'_>, opening: &Opening, out: &mut Vec<u8>) -> io::Result<()> {
+    pub fn text(&self, file: File<'_>, opening: &Opening, out: &mut Vec<u8>) -> io::Result<Shown> {
         out.clear();
+        let mut shown = Shown::Host;
         if !opening.groups.is_empty() {
             match self.container_text(file, opening) {
                 Ok(text) => {
                     *out = text.into_bytes();
-                    return Ok(());
+                    return Ok(Shown::Container);
                 }
                 Err(Fault::Host(error)) => return Err(error),
                 Err(fault) => self.faults.note(&fault),
             }
+            shown = Shown::HostInstead;
         }
         out.extend_from_slice(self.host_text(file, file.which)?.as_bytes());
-        Ok(())
+        Ok(shown)
     }
 
     /// The host's text, of its CPU or block `physical` if the file is about one.

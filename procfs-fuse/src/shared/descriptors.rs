@@ -32,6 +32,12 @@ pub const ABORT: RawFd = 106;
 /// is no such group.
 pub const GROUP: RawFd = 107;
 
+/// The socket on which workers tell metrics. Missing where it could not be made.
+pub const METRICS: RawFd = 108;
+
+/// The TCP port likewise; missing where none was asked for.
+pub const METRICS_PORT: RawFd = 109;
+
 /// An eventfd for each bank, which the keeper writes when the worker has
 /// something to do.
 pub const WORKER_WAKE: [RawFd; BANKS] = [110, 111, 112, 113, 114, 115, 116, 117];
@@ -42,7 +48,14 @@ pub const DEVICES: [RawFd; SLOTS] = [120, 121, 122, 123];
 
 /// Every descriptor that workers have too.
 pub fn of_workers() -> impl Iterator<Item = RawFd> {
-    [MEMORY, WATCH, KEEPER_WAKE].into_iter().chain(WORKER_WAKE).chain(DEVICES)
+    let one_each = [MEMORY, WATCH, KEEPER_WAKE, METRICS, METRICS_PORT];
+    one_each.into_iter().chain(WORKER_WAKE).chain(DEVICES)
+}
+
+/// True for one of [those](of_workers) that a daemon may do without: on a machine with one
+/// CPU there is one device.
+pub fn is_optional(number: RawFd) -> bool {
+    [METRICS, METRICS_PORT].contains(&number) || DEVICES.iter().skip(1).any(|one| *one == number)
 }
 
 /// What the service manager keeps, so that a session can be continued when all of its

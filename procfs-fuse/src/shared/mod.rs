@@ -11,6 +11,7 @@
 //! What this folder does not do: system calls (`sys`), or decide anything about
 //! workers (`keeper`) and requests (`fuse`).
 
+pub mod counters;
 pub mod descriptors;
 pub mod header;
 pub mod histories;
@@ -39,6 +40,8 @@ pub struct Shared {
     pub texts: texts::Texts,
     /// What is remembered about containers.
     pub histories: histories::Histories,
+    /// What is counted for whoever watches.
+    pub counters: counters::Counters,
 }
 
 #[cfg(test)]
@@ -52,6 +55,6 @@ mod tests {
     #[test]
     fn another_size_is_another_layout() {
         assert_eq!((header::LAYOUT, offset_of!(Shared, quarantine)), (3, 430_080));
-        assert_eq!((header::TABLES, size_of::<Shared>()), (2, 36_503_552));
+        assert_eq!((header::TABLES, size_of::<Shared>()), (3, 36_573_184));
     }
 }

@@ -31,16 +31,23 @@ struct Entry {
 }
 
 impl Quarantine {
-    /// Notes that a request about `pair` killed a worker at `now_ns`.
-    pub fn strike(&self, pair: u64, now_ns: u64) {
+    /// Notes that a request about `pair` killed a worker at `now_ns`; true when it has
+    /// done so too often from now on.
+    pub fn strike(&self, pair: u64, now_ns: u64) -> bool {
         let known = self.entries.iter().find(|entry| entry.pair.load(SeqCst) == pair);
         let oldest = || self.entries.iter().min_by_key(|entry| entry.last_ns.load(SeqCst));
-        let Some(entry) = known.or_else(oldest) else { return };
+        let Some(entry) = known.or_else(oldest) else { return false };
         let fresh = entry.pair.swap(pair, SeqCst) != pair || entry.is_over(now_ns);
         let strikes = if fresh { 1 } else { entry.strikes.load(SeqCst).saturating_add(1) };
         entry.strikes.store(strikes, SeqCst);
         entry.last_ns.store(now_ns, SeqCst);
         self.last_ns.store(now_ns, SeqCst);
+        strikes == STRIKES
+    }
+
+    /// How many pairs are answered with the host's file.
+    pub fn held(&self, now_ns: u64) -> u64 {
+        self.entries.iter().filter(|entry| entry.holds(now_ns)).count() as u64
     }
 
     /// True while `pair` is answered with the host's file.
@@ -49,15 +56,15 @@ impl Quarantine {
         if last_ns == 0 || now_ns.saturating_sub(last_ns) > PERIOD_NS {
             return false; // the way of every request of a healthy daemon
         }
-        self.entries.iter().any(|entry| {
-            entry.pair.load(SeqCst) == pair
-                && entry.strikes.load(SeqCst) >= STRIKES
-                && !entry.is_over(now_ns)
-        })
+        self.entries.iter().any(|entry| entry.pair.load(SeqCst) == pair && entry.holds(now_ns))
     }
 }
 
 impl Entry {
+    fn holds(&self, now_ns: u64) -> bool {
+        self.strikes.load(SeqCst) >= STRIKES && !self.is_over(now_ns)
+    }
+
     fn is_over(&self, now_ns: u64) -> bool {
         now_ns.saturating_sub(self.last_ns.load(SeqCst)) > PERIOD_NS
     }
@@ -81,10 +88,12 @@ mod tests {
     #[test]
     fn the_second_strike_within_a_minute_counts() {
         let quarantine = empty();
-        quarantine.strike(7, 100 * SECOND);
+        assert!(!quarantine.strike(7, 100 * SECOND));
         assert!(!quarantine.holds(7, 100 * SECOND));
-        quarantine.strike(7, 150 * SECOND);
+        assert!(quarantine.strike(7, 150 * SECOND));
         assert!(quarantine.holds(7, 150 * SECOND));
+        assert_eq!(quarantine.held(150 * SECOND), 1);
+        assert!(!quarantine.strike(7, 150 * SECOND), "it is told once");
         assert!(quarantine.holds(7, 210 * SECOND));
         assert!(!quarantine.holds(7, 211 * SECOND));
         assert!(!quarantine.holds(8, 150 * SECOND));

@@ -75,6 +75,11 @@ const TABLE: &[Row] = &[
         may_use: None,
         never: &["view", "render", "readings", "daemon"],
     },
+    Row {
+        module: "procfs-fuse/src/metrics",
+        may_use: Some(&["catalog", "log", "readings", "shared", "sys"]),
+        never: &["fuser"],
+    },
     Row { module: "procfs-fuse/src/keeper", may_use: Some(&["sys", "shared"]), never: &["fuser"] },
     pure("procfs-fuse/src/inject/plan", &["catalog", "host"]),
     Row {

@@ -6,6 +6,7 @@
 
 mod files;
 mod imports;
+mod metrics;
 mod sources;
 mod words;
 
@@ -18,8 +19,15 @@ use sources::Source;
 type Rule = fn(&[Source]) -> Vec<String>;
 
 /// The rules that need nothing but the files.
-const RULES: &[Rule] =
-    &[files::headers, files::sizes, files::names, files::unsafe_code, imports::rule, words::links];
+const RULES: &[Rule] = &[
+    files::headers,
+    files::sizes,
+    files::names,
+    files::unsafe_code,
+    imports::rule,
+    metrics::rule,
+    words::links,
+];
 
 /// Checks every rule and names everything that is wrong.
 pub fn run(place: &Place) -> Result<()> {
