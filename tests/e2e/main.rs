@@ -14,6 +14,7 @@ mod isolation;
 mod lifecycle;
 mod limits;
 mod load;
+mod metrics;
 mod nesting;
 mod pressure;
 mod reading;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         lifecycle::trials(),
         limits::trials(),
         load::trials(),
+        metrics::trials(),
         nesting::trials(),
         pressure::trials(),
         reading::trials(),

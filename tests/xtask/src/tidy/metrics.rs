@@ -4,6 +4,8 @@
 //! The table in the code says what feeds a metric, as the word by which that is done:
 //! ``/// Fed by `header.takeovers`.`` Some other file must have it in its code.
 
+use serde_json::Value;
+
 use super::sources::Source;
 
 /// The table in the code.
@@ -45,6 +47,9 @@ pub fn rule(sources: &[Source]) -> Vec<String> {
     }
     let is_defined = |name: &str| metrics.iter().any(|metric| is_series_of(name, metric.name));
     for source in sources.iter().filter(|source| builds_on_metrics(&source.path)) {
+        if is_json(&source.path) && serde_json::from_str::<Value>(&source.text).is_err() {
+            found.push(format!("{}: is not JSON", source.path));
+        }
         for name in names(&source.text).filter(|name| !is_defined(name)) {
             found.push(format!("{}: there is no metric {name}", source.path));
         }
@@ -82,7 +87,11 @@ fn is_fed(sources: &[Source], word: &str) -> bool {
 
 /// Whether a file names metrics for others to build on.
 fn builds_on_metrics(path: &str) -> bool {
-    path == PAGE || (path.starts_with("deploy/") && path.ends_with(".json"))
+    path == PAGE || is_json(path)
+}
+
+fn is_json(path: &str) -> bool {
+    path.starts_with("deploy/") && path.ends_with(".json")
 }
 
 /// The names of our metrics in `text`.
@@ -120,32 +129,33 @@ mod tests {
 
     #[test]
     fn a_metric_with_a_row_that_something_feeds_is_right() {
-        check(TABLE, PAGE_ROW, COUNTS, "rate(porthole_a_total[5m])", &[]);
+        check(TABLE, PAGE_ROW, COUNTS, "\"rate(porthole_a_total[5m])\"", &[]);
     }
 
     #[test]
     fn a_metric_that_nothing_feeds_is_refused() {
         let refused =
             format!("{DEFINITIONS}: nothing feeds porthole_a_total: no code has `header.x`");
-        check(TABLE, PAGE_ROW, "// header.x\n", "", &[&refused]);
+        check(TABLE, PAGE_ROW, "// header.x\n", "{}", &[&refused]);
         let unsaid = TABLE.replace("/// Fed by `header.x`.\n", "");
         let refused = format!("{DEFINITIONS}: nothing feeds porthole_a_total: no code has ``");
-        check(&unsaid, PAGE_ROW, COUNTS, "", &[&refused]);
+        check(&unsaid, PAGE_ROW, COUNTS, "{}", &[&refused]);
     }
 
     #[test]
     fn the_page_and_the_code_have_the_same_metrics() {
-        check(TABLE, "", COUNTS, "", &["docs/METRICS.md: no row for porthole_a_total"]);
+        check(TABLE, "", COUNTS, "{}", &["docs/METRICS.md: no row for porthole_a_total"]);
         let more = format!("{PAGE_ROW}| `porthole_b` | gauge |\n");
-        check(TABLE, &more, COUNTS, "", &["docs/METRICS.md: there is no metric porthole_b"]);
+        check(TABLE, &more, COUNTS, "{}", &["docs/METRICS.md: there is no metric porthole_b"]);
     }
 
     #[test]
     fn a_dashboard_names_what_there_is() {
         let histogram = TABLE.replace("porthole_a_total", "porthole_a");
         let row = PAGE_ROW.replace("porthole_a_total", "porthole_a");
-        check(&histogram, &row, COUNTS, "porthole_a_bucket", &[]);
+        check(&histogram, &row, COUNTS, "\"porthole_a_bucket\"", &[]);
         let refused = "deploy/grafana/a.json: there is no metric porthole_a_max";
-        check(&histogram, &row, COUNTS, "porthole_a_max", &[refused]);
+        check(&histogram, &row, COUNTS, "\"porthole_a_max\"", &[refused]);
+        check(TABLE, PAGE_ROW, COUNTS, "{", &["deploy/grafana/a.json: is not JSON"]);
     }
 }

@@ -1,0 +1,121 @@
+//! What `portholefs` tells of itself: metrics, also while workers change, and status.
+
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use libtest_mimic::Trial;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use support::{Daemon, Group, Need, Ran, Verdict, binaries, speed, trial};
+
+const NEEDS: &[Need] = &[Need::Container, Need::Controller("memory")];
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        trial("metrics_count_what_containers_read", NEEDS, metrics_count_what_containers_read),
+        trial("metrics_outlive_the_worker", NEEDS, metrics_outlive_the_worker),
+        trial("a_scraper_that_says_nothing_keeps_no_reader_waiting", NEEDS, a_silent_scraper),
+        trial("status_tells_what_is_kept", NEEDS, status_tells_what_is_kept),
+    ]
+}
+
+/// The text that the daemon tells on its socket.
+fn scraped(daemon: &Daemon) -> Result<String> {
+    let mut socket = UnixStream::connect(daemon.mount_point().with_file_name(".fs.metrics"))?;
+    socket.set_read_timeout(Some(Duration::from_secs(60)))?;
+    socket.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer)?;
+    let (head, text) = answer.split_once("\r\n\r\n").context("there is no empty line")?;
+    ensure!(head.starts_with("HTTP/1.1 200 OK"), "the answer is {head}");
+    ensure!(text.ends_with("# EOF\n"), "the text is cut short:\n{text}");
+    Ok(text.to_owned())
+}
+
+/// The value of one series in the text.
+fn value(text: &str, series: &str) -> Result<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    let value = line.with_context(|| format!("there is no {series} in\n{text}"))?;
+    value.parse().with_context(|| format!("{series} is {value}"))
+}
+
+/// `cat` in a container of `group`.
+fn read_in(group: &Group, daemon: &Daemon, file: &str) -> Result<()> {
+    let path = daemon.mount_point().join(file);
+    Ran::new(&mut group.container(&["cat", &path.to_string_lossy()]))?.succeeded().map(drop)
+}
+
+fn metrics_count_what_containers_read() -> Verdict {
+    let daemon = Daemon::start()?;
+    let group = Group::new(&["memory"])?;
+    group.limit_memory(64 << 20)?;
+    for _read in 0..3 {
+        read_in(&group, &daemon, "proc/meminfo")?;
+    }
+    let text = scraped(&daemon)?;
+    let reads = r#"porthole_reads_total{file="proc/meminfo",outcome="container"}"#;
+    ensure!(value(&text, reads)? == 3, "three reads of meminfo are not told\n{text}");
+    let durations = r#"porthole_read_duration_seconds_count{file="proc/meminfo"}"#;
+    ensure!(value(&text, durations)? >= 3, "they took no time\n{text}");
+    ensure!(value(&text, "porthole_containers")? == 1, "there is one container\n{text}");
+    let by_hand = portholefs("metrics", &daemon.mount_point())?;
+    by_hand.holds("portholefs metrics tells the same", by_hand.stdout.contains(reads))?;
+    daemon.stop()
+}
+
+fn metrics_outlive_the_worker() -> Verdict {
+    let daemon = Daemon::start()?;
+    let group = Group::new(&["memory"])?;
+    read_in(&group, &daemon, "proc/meminfo")?;
+    kill(worker(&daemon)?, Signal::SIGKILL)?;
+    read_in(&group, &daemon, "proc/meminfo")?;
+    let text = scraped(&daemon)?;
+    let reads = r#"porthole_reads_total{file="proc/meminfo",outcome="container"}"#;
+    ensure!(value(&text, reads)? == 2, "one read before and one after the kill\n{text}");
+    ensure!(value(&text, "porthole_takeovers_total")? == 1, "one worker died\n{text}");
+    daemon.stop()
+}
+
+/// Whoever connects and says nothing is in the way of other scrapers, for a second, and
+/// of no reader.
+fn a_silent_scraper() -> Verdict {
+    let daemon = Daemon::start()?;
+    let group = Group::new(&["memory"])?;
+    let silent = UnixStream::connect(daemon.mount_point().with_file_name(".fs.metrics"))?;
+    let start = Instant::now();
+    read_in(&group, &daemon, "proc/meminfo")?;
+    let waited = start.elapsed();
+    let limit = speed::time(Duration::from_millis(500));
+    ensure!(waited < limit, "a reader waited {waited:?}");
+    scraped(&daemon)?;
+    drop(silent);
+    daemon.stop()
+}
+
+fn status_tells_what_is_kept() -> Verdict {
+    let daemon = Daemon::start()?;
+    let group = Group::new(&["memory"])?;
+    read_in(&group, &daemon, "proc/meminfo")?;
+    let ran = portholefs("status", &daemon.mount_point())?;
+    ran.holds("it names the containers", ran.stdout.contains("containers   1\n"))?;
+    ran.holds("and the table's size", ran.stdout.contains("open files   0 of 65536\n"))?;
+    daemon.stop()
+}
+
+fn portholefs(command: &str, mount_point: &Path) -> Result<Ran> {
+    let mut portholefs = Command::new(binaries::path("portholefs")?);
+    Ran::new(portholefs.arg(command).arg(mount_point))?.succeeded()
+}
+
+fn worker(daemon: &Daemon) -> Result<Pid> {
+    let mut portholefs = Command::new(binaries::path("portholefs")?);
+    let ran = Ran::new(portholefs.args(["status", "--json"]).arg(daemon.mount_point()))?;
+    let pid = ran.find("worker", |text| {
+        serde_json::from_str::<serde_json::Value>(text).ok()?.get("worker_pid")?.as_i64()
+    })?;
+    Ok(Pid::from_raw(i32::try_from(pid)?))
+}
