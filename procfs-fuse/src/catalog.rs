@@ -16,7 +16,8 @@ use crate::{render, view};
 #[derive(Debug, Clone, Copy)]
 pub struct Entry {
     /// Path below the mount point and below `/`: `"proc/meminfo"`. In a directory
-    /// that is served as a [whole](WHOLE) it is a pattern, see [`matches()`].
+    /// that is served as a [whole](WHOLE) it is a pattern, see [`matches()`]. Elsewhere
+    /// a `*` is a link of the kernel's: each file is served where that leads.
     pub path: &'static str,
     /// Permission bits of the kernel's own file.
     pub mode: u16,
@@ -64,6 +65,7 @@ pub static CATALOG: &[Entry] = &numbered([
     public("proc/uptime", CPU_TIME.union(Needs::READER), uptime),
     public("proc/vmstat", MEMORY_USE.union(Needs::IO), vmstat),
     public("proc/zoneinfo", MEMORY_USE.union(Needs::CPU_LIMITS), zoneinfo),
+    public("sys/block/*/stat", Needs::IO.union(Needs::DEVICE), block_stat),
     public("sys/devices/system/cpu/cpu*/cache/*/shared_cpu_list", Needs::CPU_LIMITS, cpu_list),
     public("sys/devices/system/cpu/cpu*/cache/*/shared_cpu_map", Needs::CPU_LIMITS, cpu_mask),
     public("sys/devices/system/cpu/cpu*/cpufreq/*_cpus", Needs::CPU_LIMITS, cpu_words),
@@ -149,6 +151,13 @@ fn is_like(pattern: &str, name: &str) -> bool {
         Some((start, end)) => name.strip_prefix(start).is_some_and(|rest| rest.ends_with(end)),
         None => pattern == name,
     }
+}
+
+fn block_stat(sample: &Sample, _history: &mut History, out: &mut String) {
+    let (Some(io), Some(device)) = (&sample.container.io, &sample.host.device) else {
+        return out.push_str(&sample.host_text);
+    };
+    render::diskstats::block_stat(&view::disks::of(&sample.host_text, device, io), out);
 }
 
 fn cpu_columns(sample: &Sample, _history: &mut History, out: &mut String) {

@@ -149,6 +149,7 @@ fn sample(host_text: &str, number: u64) -> Sample {
                 ..meminfo::parse(host_text)
             },
             nodes: vec![],
+            device: None,
             page_size: 4096,
             ticks_per_second: 100,
         },

@@ -85,7 +85,7 @@ impl Host<'_> {
     /// The files that are served, as paths below the mount point.
     fn served(&self) -> Result<BTreeSet<String>> {
         // Files, and the directories of /sys that are mounted as a whole.
-        const FIND: &str = "find proc -type f && find sys -mindepth 3 -maxdepth 3";
+        const FIND: &str = "find proc -type f && find sys/devices/system -mindepth 1 -maxdepth 1";
         let mut find = Command::new("sh");
         let found = said(find.current_dir(&self.mount_point).args(["-c", FIND]))?;
         Ok(found.lines().map(str::to_owned).collect())
@@ -125,8 +125,25 @@ pub(crate) fn run_sh_mounts_what_runc_allows() -> Verdict {
         for file in host.served()?.iter().filter(|file| runc_mounts(file)) {
             ensure!(points.contains(file.as_str()), "{file} is not mounted: {points:?}");
         }
+        for device in devices_with_medium()? {
+            let stat = device.join("stat");
+            let point = stat.strip_prefix("/")?.to_string_lossy();
+            ensure!(points.contains(&*point), "{point} is not mounted: {points:?}");
+        }
         Ok(())
     })
+}
+
+/// Where the kernel has the block devices that somebody can have used.
+fn devices_with_medium() -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for link in std::fs::read_dir("/sys/block")? {
+        let device = link?.path().canonicalize()?;
+        if std::fs::read_to_string(device.join("size"))?.trim() != "0" {
+            found.push(device);
+        }
+    }
+    Ok(found)
 }
 
 /// A quota between one CPU and two is shown as the CPUs that can run at once.

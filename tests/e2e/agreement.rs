@@ -48,6 +48,9 @@ for file in proc/cpuinfo proc/interrupts proc/softirqs proc/schedstat \\
     sys/devices/system/node/online sys/devices/system/node/node*/cpulist sys/devices/system/node/node*/meminfo
 do [ -e \"$file\" ] && echo \"== $file\" && cat \"$file\"
 done
+for device in /sys/block/*
+do echo \"== ${device#/}/stat\" && cat \".$(readlink -f \"$device\")/stat\"
+done
 echo '== pages' && getconf PAGESIZE";
 
 fn no_two_files_disagree() -> Verdict {
@@ -213,7 +216,8 @@ impl Files {
         self.ran.equal("size in swaps, in bytes", &(size * 1024), &self.meminfo("SwapTotal")?)
     }
 
-    /// Every disk that was used has a size, and no other has.
+    /// Every disk that was used has a size, and no other has; and both files that count
+    /// for a disk count the same.
     fn about_disks(&self) -> Verdict {
         let names = |file: &str, column: usize| -> Result<BTreeSet<&str>> {
             let lines = self.text(file)?.lines();
@@ -223,7 +227,24 @@ impl Files {
         let used = names("proc/diskstats", 2)?;
         let sized = names("proc/partitions", 3)?;
         // Loop and RAM disks without anything in them have no size to the kernel either.
-        self.ran.holds("partitions are of diskstats", sized.is_subset(&used))
+        self.ran.holds("partitions are of diskstats", sized.is_subset(&used))?;
+        // What starting the next programs reads meanwhile.
+        let meanwhile = 4 * MIB;
+        for (name, text) in self.texts.iter().filter(|(name, _)| name.starts_with("sys/block/")) {
+            let device = name.split('/').nth(2).unwrap_or_default();
+            let mut lines = self.text("proc/diskstats")?.lines();
+            let line = lines.find(|line| line.split_ascii_whitespace().nth(2) == Some(device));
+            let before = line.map(|line| numbers(line).split_off(1)).unwrap_or_default();
+            let counted: Vec<u64> =
+                text.split_ascii_whitespace().filter_map(|word| word.parse().ok()).collect();
+            self.ran.holds(&format!("{name} has columns"), counted.len() >= 11)?;
+            for (column, counted) in counted.into_iter().enumerate() {
+                let before = before.get(column).copied().unwrap_or(0);
+                let what = format!("column {column} of {name}");
+                self.ran.between(&what, counted, before, before + meanwhile)?;
+            }
+        }
+        Ok(())
     }
 
     /// Nothing runs in the container but the program that reads, and the shell until

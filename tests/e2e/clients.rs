@@ -12,6 +12,7 @@ const PROCPS: &[Need] = &[Need::Container, Need::Program("top", "procps")];
 const BUSYBOX: &[Need] = &[Need::Container, Need::Program("busybox", "busybox-static")];
 const HTOP: &[Need] = &[Need::Container, Need::Program("htop", "htop")];
 const MPSTAT: &[Need] = &[Need::Container, Need::Program("mpstat", "sysstat")];
+const IOSTAT: &[Need] = &[Need::Container, Need::Program("iostat", "sysstat")];
 const PSUTIL: &[Need] = &[
     Need::Container,
     Need::File("/usr/bin/python3", "python3"),
@@ -56,6 +57,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("htop_has_a_meter_for_each_cpu", HTOP, htop_has_a_meter_for_each_cpu),
         trial("top_has_a_line_for_each_cpu", PROCPS, top_has_a_line_for_each_cpu),
         trial("mpstat_has_a_row_for_each_cpu", MPSTAT, mpstat_has_a_row_for_each_cpu),
+        trial("iostat_counts_what_diskstats_does", IOSTAT, iostat_counts_what_diskstats_does),
         trial("getconf_counts_cpus", &[Need::Container], getconf_counts_cpus),
         trial("lscpu_is_consistent", LSCPU, lscpu_is_consistent),
         trial("hwloc_is_consistent", HWLOC, hwloc_is_consistent),
@@ -306,6 +308,29 @@ fn mpstat_has_a_row_for_each_cpu() -> Verdict {
         ran.holds("its heading", ran.stdout.contains(&format!("\t({count} CPU)\n")))?;
     }
     Ok(())
+}
+
+/// It reads `/sys/block/*/stat`. Its last columns are KiB read, written and discarded.
+fn iostat_counts_what_diskstats_does() -> Verdict {
+    let script = "cat /proc/diskstats; echo ==; iostat -d; echo ==; cat /proc/diskstats";
+    let ran = container::shell(&["-m", "64m"], script)?;
+    let parts: Vec<&str> = ran.stdout.split("==\n").collect();
+    let [before, shown, after] = parts[..] else { return ran.holds("three parts", false) };
+    ran.holds("iostat has a heading", shown.contains("kB_read"))?;
+    // Sectors are half a KiB; iostat rounds each device down.
+    let [before, after] = [before, after].map(|text| sum_of(text, [5, 9, 16]) / 2);
+    let low = before.saturating_sub(shown.lines().count() as u64 * 3);
+    ran.between("KiB of iostat", sum_of(shown, [5, 6, 7]), low, after)
+}
+
+/// The sum of all numbers in these columns.
+fn sum_of(text: &str, columns: [usize; 3]) -> u64 {
+    let rows = text.lines().map(|line| line.split_ascii_whitespace().collect::<Vec<_>>());
+    rows.map(|row| {
+        let numbers = columns.iter().filter_map(|column| row.get(*column)?.parse::<u64>().ok());
+        numbers.sum::<u64>()
+    })
+    .sum()
 }
 
 /// Runs Python in a container; prints words.

@@ -11,9 +11,9 @@ use cgroupfs::layout::{self, Layout};
 
 use super::{CaptureError, HOST, READER};
 use crate::caller::{Callers, Task};
-use crate::readings::ticks_per_second;
+use crate::readings::{Needs, ticks_per_second};
 use crate::scope::{self, Groups};
-use crate::serve::{self, Numbers};
+use crate::serve::{self, Kind, Numbers};
 
 /// Files of a process that tell whose it is and what it does.
 const PROCESS_FILES: [&str; 4] = ["cgroup", "stat", "status", "timens_offsets"];
@@ -75,6 +75,10 @@ pub fn take(root: &Path, reader: u32, dir: &Path) -> Result<(), CaptureError> {
     for listed in serve::list(root) {
         for path in listed.files(root, |_numbered| Numbers::Hosts) {
             copy.file(Path::new(&path))?;
+            if matches!(listed.kind, Kind::File { entry, .. } if entry.needs.contains(Needs::DEVICE))
+            {
+                copy.block_device(Path::new(&path))?;
+            }
         }
     }
     let path = dir.join(READER);
@@ -173,6 +177,19 @@ impl Copy {
         let text = fs::read_to_string(&path).map_err(CaptureError::io(&path))?;
         let lines: Vec<_> = text.lines().filter(|line| line.contains(" - cgroup")).collect();
         self.write(Path::new("proc/self/mountinfo"), (lines.join("\n") + "\n").as_bytes())
+    }
+
+    /// What finds the file `path` of a block device, and tells the device: its link,
+    /// and its numbers.
+    fn block_device(&self, path: &Path) -> Result<(), CaptureError> {
+        self.file(&path.with_file_name("dev"))?;
+        let Some((directory, name)) = path.parent().and_then(|it| Some((it, it.file_name()?)))
+        else {
+            return Ok(());
+        };
+        let link = self.machine.join("sys/block").join(name);
+        make_parent(&link)?;
+        symlink(Path::new("../..").join(directory), &link).map_err(CaptureError::io(&link))
     }
 
     fn own_namespaces(&self) -> Result<(), CaptureError> {

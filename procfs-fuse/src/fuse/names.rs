@@ -209,10 +209,10 @@ fn sizes(place: Place<'_>) -> (u64, u32) {
     const PROC_BLOCK: u32 = 1024;
     let size = match place.kind() {
         Kind::File { size: Some(size), .. } => rounded(size),
-        Kind::File { entry, size: None } => {
+        Kind::File { size: None, .. } => {
             // At least twice the length of the host's text: there are programs that
             // read no more than the size, and a text grows with its numbers.
-            let text = fs::read(Path::new("/").join(entry.path));
+            let text = fs::read(Path::new("/").join(place.path()));
             rounded(text.map_or(0, |text| text.len() as u64 * 2))
         }
         Kind::Directory | Kind::Link => return (0, PROC_BLOCK),

@@ -1,4 +1,5 @@
-//! The host's block devices: lines of `/proc/diskstats` and `/proc/partitions`.
+//! The host's block devices: lines of `/proc/diskstats` and `/proc/partitions`, and
+//! `dev` of `/sys/block/*`.
 //!
 //! Kernel source of truth: `diskstats_show()` and `show_partition()` in
 //! block/genhd.c.
@@ -21,17 +22,22 @@ pub struct Disk<'a> {
 pub fn diskstats(text: &str) -> impl Iterator<Item = Disk<'_>> {
     text.lines().filter_map(|line| {
         let mut words = line.split_ascii_whitespace();
-        let device = device(&mut words)?;
+        let device = numbers(&mut words)?;
         Some(Disk { device, name: words.next()?, columns: words.count() })
     })
 }
 
 /// The device of a line of `/proc/partitions`; `None` for the heading.
 pub fn partition(line: &str) -> Option<Device> {
-    device(&mut line.split_ascii_whitespace())
+    numbers(&mut line.split_ascii_whitespace())
 }
 
-fn device<'a>(words: &mut impl Iterator<Item = &'a str>) -> Option<Device> {
+/// The device that a file `dev` names: `"254:0\n"`.
+pub fn device(text: &str) -> Option<Device> {
+    numbers(&mut text.trim_end().split(':'))
+}
+
+fn numbers<'a>(words: &mut impl Iterator<Item = &'a str>) -> Option<Device> {
     Some(Device { major: words.next()?.parse().ok()?, minor: words.next()?.parse().ok()? })
 }
 
@@ -48,5 +54,7 @@ mod tests {
         assert_eq!(partition(" 254        0  268435456 vda"), Some(device));
         assert_eq!(partition("major minor  #blocks  name"), None);
         assert_eq!(partition(""), None);
+        assert_eq!(super::device("254:0\n"), Some(device));
+        assert_eq!(super::device("254\n"), None);
     }
 }

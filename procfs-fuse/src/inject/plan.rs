@@ -162,9 +162,9 @@ pub(crate) fn fill(
     table: &MountTable,
     bases: &Bases,
     devices: &Devices,
-    served: &[&str],
+    served: &[impl AsRef<str>],
 ) -> Vec<Decision> {
-    let decide = |path: &&str| {
+    let decide = |path: &str| {
         let (file, base, fs_type) = match path.split_once('/')? {
             ("proc", file) => (file, Some(&bases.proc), PROC),
             ("sys", file) => (file, bases.sys.as_ref(), SYSFS),
@@ -179,7 +179,7 @@ pub(crate) fn fill(
         let action = over_file(table, devices, base, &target, source);
         Some(Decision { target, action })
     };
-    served.iter().filter_map(decide).collect()
+    served.iter().filter_map(|path| decide(path.as_ref())).collect()
 }
 
 /// What engines mask in a directory that is served as a whole, and is not in it.

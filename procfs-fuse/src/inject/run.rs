@@ -79,7 +79,7 @@ struct Injector {
 enum Task {
     Heal,
     /// The container's proc and sysfs, and the files that this machine has.
-    Fill(Bases, Vec<&'static str>),
+    Fill(Bases, Vec<String>),
 }
 
 impl Task {

@@ -9,11 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cgroupfs::cpu_list;
+use cgroupfs::io::Device;
 use nix::unistd::{SysconfVar, sysconf};
 use parking_lot::RwLock;
 
 use super::shared::Shared;
 use super::{Host, Needs, ReadingError};
+use crate::host::disks;
 use crate::host::meminfo;
 use crate::host::node::{self, Node};
 
@@ -106,6 +108,7 @@ impl HostFiles {
             online,
             memory,
             nodes: Vec::new(),
+            device: None,
             page_size: page_size(),
             ticks_per_second: ticks_per_second(),
         })
@@ -113,6 +116,12 @@ impl HostFiles {
 }
 
 impl HostFiles {
+    /// The block device in whose directory the file `path` is.
+    pub fn device(&self, path: &str) -> Option<Device> {
+        let (directory, _file) = path.rsplit_once('/')?;
+        disks::device(&self.text(&format!("{directory}/dev")).ok()?)
+    }
+
     /// The memory nodes; one whose files cannot be read is not there.
     fn nodes(&self) -> Vec<Node> {
         const NODES: &str = "sys/devices/system/node";

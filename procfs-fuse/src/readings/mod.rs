@@ -27,7 +27,7 @@ pub use shared::Shared;
 use bitflags::bitflags;
 use cgroupfs::bandwidth::Bandwidth;
 use cgroupfs::cpu_list::CpuList;
-use cgroupfs::io::IoUsage;
+use cgroupfs::io::{Device, IoUsage};
 use cgroupfs::memory_stat::MemoryStat;
 
 pub use cgroupfs::cpu_usage::CpuUsage;
@@ -68,6 +68,8 @@ bitflags! {
         const READER = 1 << 12;
         /// [`Container::started_ns`].
         const START = 1 << 13;
+        /// [`Host::device`].
+        const DEVICE = 1 << 14;
     }
 }
 
@@ -97,6 +99,9 @@ pub struct Host {
     /// The memory nodes in ascending order; empty when not asked for, and on a
     /// kernel without NUMA.
     pub nodes: Vec<Node>,
+    /// The block device that the file asked for is about; `None` when not asked for,
+    /// and when the kernel does not say.
+    pub device: Option<Device>,
     /// Bytes of a page (`_SC_PAGESIZE`).
     pub page_size: u64,
     /// Kernel clock ticks per second for `/proc` files (`_SC_CLK_TCK`); 100 everywhere today.

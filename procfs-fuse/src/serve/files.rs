@@ -2,8 +2,9 @@
 //!
 //! Kernels are built with and without some files, and a file that the host does
 //! not have is none for its containers either. So the rows are held against what
-//! is there: a plain path is looked for, and what is in a directory that is
-//! served as a whole is listed, each name with the first row that it matches.
+//! is there: a plain path is looked for, a file of every block device where each of
+//! them is, and what is in a directory that is served as a whole is listed, each name
+//! with the first row that it matches.
 //!
 //! A directory named after a CPU is listed once for all of them, as `cpu*`, and one
 //! of a block of memory as `memory*`: which of them there are, and what their numbers
@@ -105,8 +106,8 @@ impl Listed {
 /// Everything that the machine below `root` has: single files in the catalogue's
 /// order, then each whole directory in the order of names.
 pub fn list(root: &Path) -> Vec<Listed> {
-    let single = single_files(root).map(|entry| Listed {
-        path: entry.path.to_owned(),
+    let single = single_files(root).map(|(entry, path)| Listed {
+        path,
         kind: Kind::File { entry, size: None },
         is_everywhere: true,
     });
@@ -114,15 +115,45 @@ pub fn list(root: &Path) -> Vec<Listed> {
 }
 
 /// What a container is given, by paths: files, and the directories that are
-/// mounted as a whole.
-pub fn mounts(root: &Path) -> Vec<&'static str> {
+/// mounted as a whole. Not what is about a block device without a medium, of which
+/// there may be hundreds: nobody can have used it.
+pub fn mounts(root: &Path) -> Vec<String> {
     let directories = WHOLE.iter().filter(|dir| root.join(dir).exists());
-    single_files(root).map(|entry| entry.path).chain(directories.copied()).collect()
+    let directories = directories.map(|dir| (*dir).to_owned());
+    let has_medium =
+        |path: &Path| !fs::read(path.with_file_name("size")).is_ok_and(|size| size == b"0\n");
+    let files = single_files(root).map(|(_entry, path)| path);
+    files.filter(|path| has_medium(&root.join(path))).chain(directories).collect()
 }
 
-fn single_files(root: &Path) -> impl Iterator<Item = &'static Entry> {
-    let is_single = |path: &str| !WHOLE.iter().any(|dir| Path::new(path).starts_with(dir));
-    CATALOG.iter().filter(move |entry| is_single(entry.path) && root.join(entry.path).exists())
+fn single_files(root: &Path) -> impl Iterator<Item = (&'static Entry, String)> {
+    let is_single =
+        |entry: &&Entry| !WHOLE.iter().any(|dir| Path::new(entry.path).starts_with(dir));
+    let found =
+        |entry: &'static Entry| paths(root, entry.path).into_iter().map(move |path| (entry, path));
+    CATALOG.iter().filter(is_single).flat_map(found)
+}
+
+/// Where the machine has what `pattern` stands for: there, or where each link leads
+/// that stands for its `*`. The kernel's files are mounted on where they are, and every
+/// link to them shows ours then.
+fn paths(root: &Path, pattern: &str) -> Vec<String> {
+    let mut paths = match pattern.split_once("/*/") {
+        Some((links, file)) => {
+            let entries = fs::read_dir(root.join(links)).into_iter().flatten().flatten();
+            entries.filter_map(|link| below(root, &link.path().join(file))).collect()
+        }
+        None => vec![pattern.to_owned()],
+    };
+    paths.retain(|path| root.join(path).exists());
+    paths.sort();
+    paths
+}
+
+/// `path` without links and without `root`.
+fn below(root: &Path, path: &Path) -> Option<String> {
+    let (root, path) = (root.canonicalize().ok()?, path.canonicalize().ok()?);
+    Some(path.strip_prefix(root).ok()?.to_str()?.to_owned())
 }
 
 /// What was found at a path, and for how many CPUs.
@@ -226,6 +257,14 @@ mod tests {
             symlink("../cpufreq/policy0", link).unwrap();
         }
         write("sys/devices/system/cpu/possible", 0o444);
+        write("sys/devices/virtual/block/loop0/stat", 0o444);
+        fs::create_dir(machine.path().join("sys/block")).unwrap();
+        write("sys/devices/virtual/block/loop1/stat", 0o444);
+        fs::write(machine.path().join("sys/devices/virtual/block/loop1/size"), "0\n").unwrap();
+        for device in ["loop0", "loop1"] {
+            let target = Path::new("../devices/virtual/block").join(device);
+            symlink(target, machine.path().join("sys/block").join(device)).unwrap();
+        }
         machine
     }
 
@@ -245,6 +284,8 @@ mod tests {
         let cpu = "sys/devices/system/cpu";
         let expected = [
             "proc/meminfo: proc/meminfo".to_owned(),
+            "sys/devices/virtual/block/loop0/stat: sys/block/*/stat".to_owned(),
+            "sys/devices/virtual/block/loop1/stat: sys/block/*/stat".to_owned(),
             format!("{cpu}/cpu*: directory"),
             format!("{cpu}/cpu*/cpufreq: directory"),
             format!("{cpu}/cpu*/cpufreq/related_cpus: {cpu}/cpu*/cpufreq/*_cpus"),
@@ -261,6 +302,8 @@ mod tests {
 
     #[test]
     fn a_directory_is_mounted_as_a_whole() {
-        assert_eq!(mounts(machine().path()), ["proc/meminfo", "sys/devices/system/cpu"]);
+        let expected =
+            ["proc/meminfo", "sys/devices/virtual/block/loop0/stat", "sys/devices/system/cpu"];
+        assert_eq!(mounts(machine().path()), expected);
     }
 }

@@ -270,7 +270,10 @@ impl Server {
         if needs.contains(Needs::START) {
             readings.started_ns = self.started_ns(opening, container, &files)?;
         }
-        let host = self.host.facts(needs)?;
+        let mut host = self.host.facts(needs)?;
+        if needs.contains(Needs::DEVICE) {
+            host.device = file.and_then(|file| self.host.device(file.path));
+        }
         if needs.contains(Needs::LOAD) {
             let cpus = host.online.count() as u64;
             readings.load =

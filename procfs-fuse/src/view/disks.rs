@@ -4,7 +4,7 @@
 //! neither: a cgroup counts by whole device. `/proc/diskstats` and
 //! `/proc/partitions` name the same devices.
 
-use cgroupfs::io::{DeviceIo, IoUsage};
+use cgroupfs::io::{Device, DeviceIo, IoUsage};
 
 use crate::host::disks::{Disk, diskstats, partition};
 
@@ -16,6 +16,22 @@ pub struct DiskUsage<'a> {
     /// What the container has read and written. Merges, times and what is in
     /// flight are not counted by cgroup; the file's columns for them are 0.
     pub io: DeviceIo,
+}
+
+/// The container's `/sys/block/*/stat` of one device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlockStat {
+    /// How many columns the host's has: as in [`Disk`].
+    pub columns: usize,
+    /// What the container has read and written: nothing of a device that it has not
+    /// used, whose file is there because the kernel's directory is.
+    pub io: DeviceIo,
+}
+
+/// What the container has done with `device`.
+pub fn of(host_text: &str, device: &Device, io: &IoUsage) -> BlockStat {
+    let columns = host_text.split_ascii_whitespace().count();
+    BlockStat { columns, io: io.get(device).copied().unwrap_or_default() }
 }
 
 /// The disks that the container has used, in the host's order.
@@ -72,6 +88,16 @@ mod tests {
         let host = "major minor  #blocks  name\n\n 254        0  99 vda\n 254        1  98 vda1\n";
         let expected = ["major minor  #blocks  name", "", " 254        0  99 vda"];
         assert_eq!(partitions(host, &usage()), expected);
+    }
+
+    #[test]
+    fn a_device_that_was_not_used_has_counted_nothing() {
+        let (disk, loops) = (Device { major: 254, minor: 0 }, Device { major: 7, minor: 0 });
+        let io = usage();
+        let expected = BlockStat { columns: 11, io: io[&disk] };
+        assert_eq!(of("1 2 3 4 5 6 7 8 9 10 11\n", &disk, &io), expected);
+        let expected = BlockStat { columns: 2, io: DeviceIo::default() };
+        assert_eq!(of("     1        2\n", &loops, &io), expected);
     }
 
     #[test]

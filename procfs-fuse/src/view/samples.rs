@@ -19,6 +19,7 @@ pub(crate) fn sample(host_text: &str) -> Sample {
             online: CpuList::first(4),
             memory: HostMemory { total: 8 << 30, ..HostMemory::default() },
             nodes: Vec::new(),
+            device: None,
             page_size: 4096,
             ticks_per_second: 100,
         },

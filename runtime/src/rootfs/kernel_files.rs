@@ -4,10 +4,13 @@
 //! files through them, and not by a path that an image or a volume may have
 //! bent (CVE-2019-16884, CVE-2025-52881).
 
+use std::fs::File;
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 
 use super::inside::Inside;
 use super::mounting::{Filesystem, attach};
@@ -44,11 +47,26 @@ impl KernelFiles {
     /// * `ENOENT`: this kernel has no such file.
     /// * `EINVAL`: the path is not below `/proc` or `/sys`.
     pub(crate) fn place(&self, path: &Path) -> nix::Result<OwnedFd> {
+        let (tree, path) = self.tree(path)?;
+        tree.plain_place(path)
+    }
+
+    /// The text of the file `path`, below `/proc` or `/sys`.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's, and those of [`place`](Self::place).
+    pub(crate) fn text(&self, path: &Path) -> io::Result<String> {
+        let (tree, path) = self.tree(path)?;
+        io::read_to_string(File::from(tree.open(path, OFlag::O_RDONLY)?))
+    }
+
+    fn tree<'p>(&self, path: &'p Path) -> nix::Result<(&Inside, &'p Path)> {
         if let Ok(path) = path.strip_prefix("/proc") {
-            return self.proc.plain_place(path);
+            return Ok((&self.proc, path));
         }
         let path = path.strip_prefix("/sys").map_err(|_elsewhere| Errno::EINVAL)?;
-        self.sys.plain_place(path)
+        Ok((&self.sys, path))
     }
 }
 

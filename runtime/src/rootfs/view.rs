@@ -103,6 +103,9 @@ impl ViewFiles {
         let mut notes = Vec::new();
         for file in self.0 {
             let path = &file.path;
+            if is_of_empty_device(kernel, path) {
+                continue;
+            }
             match kernel.place(path) {
                 Err(Errno::ENOENT) => {
                     let text = format!("{} is not in this kernel, so not mounted", path.display());
@@ -120,6 +123,13 @@ impl ViewFile {
         attach(&self.mount, place, &self.path.to_string_lossy())?;
         add_attributes(self.mount.as_fd(), self.attributes, Depth::One).of(self.path.display())
     }
+}
+
+/// Whether `path` is about a block device without a medium: nobody can have used it,
+/// and there may be hundreds, such as loop devices.
+fn is_of_empty_device(kernel: &KernelFiles, path: &Path) -> bool {
+    path.ends_with("stat")
+        && kernel.text(&path.with_file_name("size")).is_ok_and(|size| size == "0\n")
 }
 
 fn directory_flags() -> OFlag {
