@@ -32,7 +32,7 @@ use crate::metrics::exposition;
 use crate::shared::counters::Counters;
 use crate::shared::descriptors;
 use crate::sys::{descriptor, shared_memory};
-use crate::{keeper, log};
+use crate::{explain, keeper, log};
 
 /// Where the tree is mounted unless the command line says otherwise.
 pub const DEFAULT_MOUNT_POINT: &str = "/var/lib/porthole/fs";
@@ -43,6 +43,8 @@ Examples:
   portholefs serve --daemon               the same, in the background
   portholefs capture --pid 4711 /tmp/c    what process 4711 sees, as a folder
   portholefs render --from /tmp/c /proc/meminfo
+  portholefs explain --pid 4711 /proc/meminfo
+                                          where each of its numbers comes from
   portholefs status --json                which processes serve, how often they changed
   portholefs upgrade                      continue as the version now installed
   portholefs inject --pid 4242            every file in a container that runs
@@ -81,6 +83,8 @@ enum Command {
     Metrics(MetricsArgs),
     /// Keep what is read for one process in a folder: a machine to render again.
     Capture(CaptureArgs),
+    /// Say where each number of a file comes from.
+    Explain(ExplainArgs),
     /// Show what the process of a capture sees.
     Render(RenderArgs),
     /// Mount the files into containers that run already.
@@ -178,6 +182,18 @@ struct CaptureArgs {
     pid: Option<u32>,
     /// A folder to make.
     dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct ExplainArgs {
+    /// Whose view to explain; the calling process by default.
+    #[arg(long, value_name = "N")]
+    pid: Option<u32>,
+    /// A capture, to explain what its process saw.
+    #[arg(long, value_name = "DIR", conflicts_with = "pid")]
+    from: Option<PathBuf>,
+    /// A file such as /proc/meminfo.
+    file: String,
 }
 
 #[derive(Debug, Args)]
@@ -286,6 +302,7 @@ pub fn run() -> ExitCode {
         Command::Metrics(args) => metrics(&args),
         Command::Health(args) => health(&args),
         Command::Capture(args) => capture(&args),
+        Command::Explain(args) => explain(&args),
         Command::Render(args) => render(&args),
         Command::Inject(args) => inject(&args),
         Command::Upgrade(args) => upgrade(&args),
@@ -439,6 +456,15 @@ fn capture(args: &CaptureArgs) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed_with_hint(&error),
     }
+}
+
+fn explain(args: &ExplainArgs) -> ExitCode {
+    let pid = || args.pid.unwrap_or_else(std::os::unix::process::parent_id);
+    let explained = match &args.from {
+        Some(dir) => explain::capture(dir, &args.file),
+        None => explain::process(pid(), &args.file),
+    };
+    explained.map_or_else(|error| failed_with_hint(&error), |explanation| print(&explanation))
 }
 
 fn render(args: &RenderArgs) -> ExitCode {

@@ -22,6 +22,7 @@ pub mod catalog;
 pub mod cli;
 pub mod config;
 pub mod daemon;
+pub mod explain;
 pub mod fuse;
 pub mod hint;
 pub mod history;

@@ -23,13 +23,17 @@ pub use take::take;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use cgroupfs::format::FormatError;
 use cgroupfs::layout::PlaceError;
 
 use crate::caller::TaskError;
+use crate::catalog::Entry;
 use crate::config::Settings;
-use crate::serve::{self, Listed, Server};
+use crate::history::History;
+use crate::serve::{self, Listed, Memory, Server, Shown};
 
 /// The file that says who reads.
 const READER: &str = "reader";
@@ -100,17 +104,84 @@ impl CaptureError {
 ///
 /// [`CaptureError`] when `dir` is no capture, or has no such file.
 pub fn render(dir: &Path, path: &str) -> Result<String, CaptureError> {
+    look(dir, path).map(|rendered| rendered.text)
+}
+
+/// The same with how it came about.
+///
+/// # Errors
+///
+/// As [`render`].
+pub fn look(dir: &Path, path: &str) -> Result<Rendered, CaptureError> {
     let wanted = path.trim_start_matches('/');
     let files = served(dir);
     let file = files.iter().find_map(|listed| listed.file_at(wanted));
     let file = file.ok_or_else(|| CaptureError::NotServed { path: path.to_owned() })?;
-    let (reader, server) = (reader(dir)?, server(dir)?);
+    let remembered = Arc::new(Remembered::default());
+    let reader = reader(dir)?;
+    let server = server(dir)?.with_memory(Box::new(Arc::clone(&remembered)));
     let opening = server.open(Some(file), reader);
     let mut text = Vec::new();
-    server
+    let shown = server
         .text(file, &opening, &mut text)
         .map_err(CaptureError::io(&dir.join(HOST).join(wanted)))?;
-    Ok(String::from_utf8_lossy(&text).into_owned())
+    Ok(Rendered {
+        text: String::from_utf8_lossy(&text).into_owned(),
+        shown,
+        entry: file.entry,
+        remembers: remembered.0.load(Relaxed),
+        read: open_below(&machine(dir)).map_err(CaptureError::io(dir))?,
+    })
+}
+
+/// A file as the reader of a capture sees it, and how that came about.
+#[derive(Debug)]
+pub struct Rendered {
+    /// What the reader sees.
+    pub text: String,
+    /// Whose numbers it has.
+    pub shown: Shown,
+    /// Its row in the catalogue.
+    pub entry: &'static Entry,
+    /// Something was remembered for the next read.
+    pub remembers: bool,
+    /// The files that were read, by their paths on the machine; those that are not kept open
+    /// are left out.
+    pub read: Vec<PathBuf>,
+}
+
+/// Whether something was remembered.
+#[derive(Debug, Default)]
+struct Remembered(AtomicBool);
+
+impl Memory for Arc<Remembered> {
+    fn recall(&self, _container: u64) -> Option<History> {
+        None
+    }
+
+    fn remember(&self, _container: u64, _history: &History) {
+        self.0.store(true, Relaxed);
+    }
+}
+
+/// The folder that stands for `/` in the capture in `dir`.
+pub fn machine(dir: &Path) -> PathBuf {
+    dir.join(HOST)
+}
+
+/// What this process has open in `folder`, by the paths below it: what is read is kept open.
+fn open_below(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let folder = folder.canonicalize()?;
+    let open = fs::read_dir("/proc/self/fd")?.filter_map(|entry| {
+        // The directory that is being read is among them, and gone.
+        let path = fs::read_link(entry.ok()?.path()).ok()?;
+        Some(Path::new("/").join(path.strip_prefix(&folder).ok()?))
+    });
+    let mut open: Vec<_> =
+        open.filter(|path| folder.join(path.strip_prefix("/").unwrap_or(path)).is_file()).collect();
+    open.sort();
+    open.dedup();
+    Ok(open)
 }
 
 /// The paths that the capture in `dir` can render, in the catalogue's order, as its
