@@ -1,6 +1,7 @@
-//! What a read costs: the kernel's own file, lxcfs and portholefs, in one run.
+//! What a read costs: the kernel's own file, the [`floor`] of FUSE, lxcfs and
+//! portholefs, in one run.
 //!
-//! Absolute times move with the load of the machine, so the three are read in
+//! Absolute times move with the load of the machine, so the four are read in
 //! turns, by the same process in the same container, and compared as ratios.
 //! One operation is open, read to the end, close: what `free` and `cat` do.
 
@@ -10,6 +11,7 @@
     reason = "the table is what the program is for"
 )]
 
+mod floor;
 mod reader;
 mod rivals;
 
@@ -38,7 +40,7 @@ const FILES: &[&str] =
 const ROUNDS: usize = 5;
 
 fn main() -> ExitCode {
-    if let Some(exit) = reader::main() {
+    if let Some(exit) = reader::main().or_else(floor::main) {
         return exit;
     }
     support::program::main(trials())
@@ -56,18 +58,27 @@ fn compare() -> Verdict {
     group.limit_cpu(150_000)?;
     let rivals = Rivals::start()?;
     println!(
-        "\n{:14}{:>12}{:>26}{:>26}{:>12}{:>13}",
-        "p50 / p99, us", "kernel", "lxcfs", "portholefs", "lxcfs/ours", "ours/kernel"
+        "\n{:14}{:>12}{:>12}{:>26}{:>26}{:>12}{:>12}{:>13}",
+        "p50 / p99, us",
+        "kernel",
+        "floor",
+        "lxcfs",
+        "portholefs",
+        "lxcfs/ours",
+        "ours/floor",
+        "ours/kernel"
     );
     let mut slower = Vec::new();
     for file in FILES {
-        let [kernel, lxcfs, ours] = measure(&group, &rivals, file)?;
+        let [kernel, floor, lxcfs, ours] = measure(&group, &rivals, file)?;
         println!(
-            "{file:14}{:>12}{:>26}{:>26}{:>12.1}{:>13.1}",
+            "{file:14}{:>12}{:>12}{:>26}{:>26}{:>12.1}{:>12.2}{:>13.1}",
             kernel.short(),
+            floor.short(),
             lxcfs.long(),
             ours.long(),
             lxcfs.p50 / ours.p50,
+            ours.p50 / floor.p50,
             ours.p50 / kernel.p50
         );
         if ours.p50 > lxcfs.p50 {
@@ -79,10 +90,9 @@ fn compare() -> Verdict {
     Ok(())
 }
 
-/// Reads `file` of the kernel, of lxcfs and of portholefs in turns; the median
-/// round of each.
-fn measure(group: &Group, rivals: &Rivals, file: &str) -> Result<[Timing; 3]> {
-    let mut rounds: [Vec<Timing>; 3] = Default::default();
+/// Reads `file` of each rival in turns; the median round of each.
+fn measure(group: &Group, rivals: &Rivals, file: &str) -> Result<[Timing; 4]> {
+    let mut rounds: [Vec<Timing>; 4] = Default::default();
     for _round in 0..ROUNDS {
         for (timings, rival) in rounds.iter_mut().zip(rivals.all()) {
             timings.push(reader::time(group, rival, file)?);

@@ -1,4 +1,4 @@
-//! The three whose files are compared.
+//! The four whose files are compared.
 
 use std::path::PathBuf;
 
@@ -6,6 +6,8 @@ use anyhow::Result;
 use nix::unistd::Pid;
 use support::lxcfs::Lxcfs;
 use support::{Daemon, process};
+
+use crate::floor::Floor;
 
 /// Somebody who serves the files.
 #[derive(Debug)]
@@ -16,35 +18,38 @@ pub(crate) struct Rival {
     pub(crate) pids: Vec<Pid>,
 }
 
-/// The kernel, lxcfs and portholefs.
+/// The kernel, the floor, lxcfs and portholefs.
 #[derive(Debug)]
 pub(crate) struct Rivals {
-    all: [Rival; 3],
+    all: [Rival; 4],
     ours: Daemon,
     lxcfs: Lxcfs,
+    floor: Floor,
 }
 
 impl Rivals {
-    /// Starts both daemons.
+    /// Starts all that can be started.
     pub(crate) fn start() -> Result<Self> {
         let ours = Daemon::start()?;
         let lxcfs = Lxcfs::start()?;
+        let floor = Floor::start()?;
         let all = [
             Rival { root: "/".into(), pids: Vec::new() },
+            Rival { root: floor.mount_point(), pids: vec![floor.pid()] },
             Rival { root: lxcfs.mount_point(), pids: vec![lxcfs.pid()] },
             Rival { root: ours.mount_point(), pids: processes(ours.pid())? },
         ];
-        Ok(Self { all, ours, lxcfs })
+        Ok(Self { all, ours, lxcfs, floor })
     }
 
     /// In the order in which they are printed.
-    pub(crate) fn all(&self) -> &[Rival; 3] {
+    pub(crate) fn all(&self) -> &[Rival; 4] {
         &self.all
     }
 
-    /// Stops both daemons.
+    /// Stops what was started.
     pub(crate) fn stop(self) -> Result<()> {
-        drop(self.lxcfs);
+        drop((self.floor, self.lxcfs));
         self.ours.stop()
     }
 }
