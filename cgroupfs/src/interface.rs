@@ -89,8 +89,8 @@ impl InterfaceFile {
         &self,
         parse: impl FnOnce(&str) -> Result<T, FormatError>,
     ) -> Result<T, ReadError> {
-        let text = self.text().map_err(|error| self.failure(error))?;
-        parse(&text).map_err(|source| ReadError::Format { path: self.path.clone(), source })
+        let parsed = self.with_text(parse).map_err(|error| self.failure(error))?;
+        parsed.map_err(|source| ReadError::Format { path: self.path.clone(), source })
     }
 
     /// As [`read`](Self::read), with `None` for a file that the group does not have.
@@ -109,7 +109,7 @@ impl InterfaceFile {
         }
     }
 
-    fn text(&self) -> io::Result<String> {
+    fn with_text<T>(&self, look: impl FnOnce(&str) -> T) -> io::Result<T> {
         let file = match self.file.get() {
             Some(file) => file,
             None => {
@@ -117,7 +117,7 @@ impl InterfaceFile {
                 self.file.get_or_init(|| opened)
             }
         };
-        read_from_start(file)
+        with_text(file, look)
     }
 
     fn failure(&self, source: io::Error) -> ReadError {
@@ -135,32 +135,51 @@ impl InterfaceFile {
     }
 }
 
-/// The whole text of a file of the kernel, made at this moment.
+/// Shows `look` the whole text of a file of the kernel, made at this moment.
 ///
 /// For files of one record, as interface files and those of a task are; a list of
 /// records such as `cgroup.procs` comes in pieces that do not fill the buffer.
 /// Bytes that are not UTF-8 (any program may call itself by some) are replaced.
 ///
+/// Allocates nothing but for a text of 4 KiB and more.
+///
 /// # Errors
 ///
 /// What the kernel answers.
+pub fn with_text<T>(file: &File, look: impl FnOnce(&str) -> T) -> io::Result<T> {
+    let mut usual = [0; USUAL_SIZE];
+    let filled = file.read_at(&mut usual, 0)?;
+    // A record that is longer fills the buffer, so less is the end.
+    if filled < USUAL_SIZE {
+        return Ok(look(&String::from_utf8_lossy(usual.get(..filled).unwrap_or_default())));
+    }
+    Ok(look(&String::from_utf8_lossy(&continued(file, usual.to_vec())?)))
+}
+
+/// As [`with_text`], as a text of its own.
+///
+/// # Errors
+///
+/// As [`with_text`].
 pub fn read_from_start(file: &File) -> io::Result<String> {
-    let mut bytes = vec![0; USUAL_SIZE];
-    let mut filled = 0;
+    with_text(file, str::to_owned)
+}
+
+/// The whole text of `file`, of which `bytes` are the beginning.
+fn continued(file: &File, mut bytes: Vec<u8>) -> io::Result<Vec<u8>> {
+    let mut filled = bytes.len();
     loop {
+        bytes.resize(bytes.len() * 2, 0);
         let room = bytes.get_mut(filled..).unwrap_or_default();
         let wanted = room.len();
         let read = file.read_at(room, u64::try_from(filled).map_err(io::Error::other)?)?;
         filled += read;
-        // A record that is longer fills the buffer, so less is the end.
         if read < wanted {
             break;
         }
-        bytes.resize(bytes.len() * 2, 0);
     }
     bytes.truncate(filled);
-    Ok(String::from_utf8(bytes)
-        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+    Ok(bytes)
 }
 
 fn controller_of(path: &Path) -> String {

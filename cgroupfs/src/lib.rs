@@ -32,5 +32,6 @@ pub mod limit;
 pub mod membership;
 pub mod memory;
 pub mod memory_stat;
+pub mod presence;
 pub mod pressure;
 pub mod tasks;

@@ -185,7 +185,7 @@ fn loadavg(sample: &Sample, _history: &mut History, out: &mut String) {
 fn meminfo(sample: &Sample, _history: &mut History, out: &mut String) {
     let Some(memory) = &sample.container.memory else { return out.push_str(&sample.host_text) };
     let lines = view::meminfo::lines(&sample.host_text, memory, &sample.host.memory);
-    render::meminfo::meminfo(&lines, out);
+    render::meminfo::meminfo(lines, out);
 }
 
 fn nothing(_sample: &Sample, _history: &mut History, _out: &mut String) {}

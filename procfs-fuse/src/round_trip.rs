@@ -85,9 +85,10 @@ fn meminfo_is_what_its_view_is() {
     for_each(host!("meminfo"), |sample, numbers| {
         let memory = any_memory(numbers);
         let sizes = view::memory::sizes(&memory, &sample.host.memory);
-        let lines = view::meminfo::lines(&sample.host_text, &memory, &sample.host.memory);
+        let lines: Vec<_> =
+            view::meminfo::lines(&sample.host_text, &memory, &sample.host.memory).collect();
         let mut text = String::new();
-        render::meminfo::meminfo(&lines, &mut text);
+        render::meminfo::meminfo(lines.iter().copied(), &mut text);
         let read = meminfo::parse(&text);
         assert_eq!([read.total, read.free], [sizes.total, sizes.free].map(in_kib));
         assert_eq!(read.available, in_kib(sizes.available));
@@ -98,7 +99,7 @@ fn meminfo_is_what_its_view_is() {
         for (line, read) in lines.iter().zip(meminfo::lines(&text)) {
             match *line {
                 view::meminfo::Line::Size { name, bytes } => {
-                    assert_eq!((read.name, read.kib), (name, Some(bytes / 1024)));
+                    assert_eq!((read.name, read.kib()), (name, Some(bytes / 1024)));
                 }
                 view::meminfo::Line::AsIs(text) => assert_eq!(read.text, text),
             }
@@ -117,7 +118,7 @@ fn a_nodes_meminfo_is_what_its_view_is() {
         let mut text = String::new();
         render::meminfo::node_meminfo(&view::nodes::meminfo(sample, &memory), &mut text);
         let bytes: Vec<u64> = node::lines(&text)
-            .map(|line| line.line.kib.map_or(0, |kib| kib.saturating_mul(1024)))
+            .map(|line| line.line.kib().map_or(0, |kib| kib.saturating_mul(1024)))
             .collect();
         assert_eq!(bytes, [sizes.total, sizes.free, sizes.total - sizes.free].map(in_kib));
     });

@@ -18,6 +18,7 @@ use cgroupfs::interface::read_from_start;
 use cgroupfs::membership::{self, Membership};
 use parking_lot::Mutex;
 
+use super::evidence::KeptText;
 use super::task::{Task, TaskError};
 use super::task_files;
 use crate::sys::pid_namespace;
@@ -53,9 +54,22 @@ struct Known {
 
 #[derive(Debug)]
 struct KnownInit {
+    id: u32,
     init: Init,
     path: PathBuf,
-    membership: File,
+    membership: Arc<File>,
+}
+
+/// What is found out about an init.
+#[derive(Debug)]
+pub(super) struct FoundInit {
+    /// Its id, as our pid namespace numbers it.
+    pub(super) id: u32,
+    pub(super) init: Init,
+    /// The groups that it is in now.
+    pub(super) membership: Membership,
+    /// The file that said so.
+    pub(super) evidence: KeptText,
 }
 
 impl Inits {
@@ -65,24 +79,20 @@ impl Inits {
         Self { proc, tick_ns, known: Mutex::new(known) }
     }
 
-    /// The init of the pid namespace `namespace`, in which `caller` is, and the
-    /// groups that it is in now.
+    /// The init of the pid namespace `namespace`, in which `caller` is.
     ///
     /// # Errors
     ///
     /// [`TaskError`] when there is none any more, or the kernel hides it.
-    pub fn of(&self, caller: &Task, namespace: u64) -> Result<(Init, Membership), TaskError> {
+    pub(super) fn of(&self, caller: &Task, namespace: u64) -> Result<FoundInit, TaskError> {
         let known = self.known.lock().by_namespace.get(&namespace).cloned();
-        if let Some(known) = known
-            && let Ok(membership) = known.membership()
-        {
-            return Ok((known.init, membership));
+        if let Some(found) = known.and_then(|known| known.look().ok()) {
+            return Ok(found);
         }
-        let found = self.find(caller, namespace)?;
-        let membership = found.membership()?;
-        let init = found.init;
-        self.known.lock().remember(namespace, found);
-        Ok((init, membership))
+        let known = self.find(caller, namespace)?;
+        let found = known.look()?;
+        self.known.lock().remember(namespace, known);
+        Ok(found)
     }
 
     fn find(&self, caller: &Task, namespace: u64) -> Result<KnownInit, TaskError> {
@@ -96,14 +106,14 @@ impl Inits {
     fn known_init(&self, id: u32) -> Result<KnownInit, TaskError> {
         let task = Task::new(&self.proc, id);
         // First, so that what follows is about a process that this one outlives.
-        let membership = task.open("cgroup")?;
+        let membership = Arc::new(task.open("cgroup")?);
         let ticks = task.read("stat", task_files::start_ticks)?;
         let ids = task_files::ids_by_namespace(&task.text("status")?);
         let init = Init {
             started_ns: ticks.saturating_mul(self.tick_ns),
             depth: u32::try_from(ids.len().saturating_sub(1)).unwrap_or_default(),
         };
-        Ok(KnownInit { init, path: task.path("cgroup"), membership })
+        Ok(KnownInit { id, init, path: task.path("cgroup"), membership })
     }
 
     /// The way up: orphans are adopted inside of their namespace, so it ends at
@@ -147,7 +157,7 @@ impl Known {
     /// has doubled, so that there are never more than twice as many as live.
     fn remember(&mut self, namespace: u64, found: KnownInit) {
         if self.by_namespace.len() >= self.sweep_at {
-            self.by_namespace.retain(|_, known| known.membership().is_ok());
+            self.by_namespace.retain(|_, known| known.look().is_ok());
             self.sweep_at = FIRST_SWEEP.max(self.by_namespace.len() * 2);
         }
         self.by_namespace.insert(namespace, Arc::new(found));
@@ -155,10 +165,13 @@ impl Known {
 }
 
 impl KnownInit {
-    fn membership(&self) -> Result<Membership, TaskError> {
+    /// The groups that it is in now.
+    fn look(&self) -> Result<FoundInit, TaskError> {
         let text = read_from_start(&self.membership)
             .map_err(|source| TaskError::new(&self.path, source))?;
-        membership::parse(&text)
-            .map_err(|source| TaskError::Format { path: self.path.clone(), source })
+        let membership = membership::parse(&text)
+            .map_err(|source| TaskError::Format { path: self.path.clone(), source })?;
+        let evidence = KeptText::new(Arc::clone(&self.membership), &text);
+        Ok(FoundInit { id: self.id, init: self.init, membership, evidence })
     }
 }

@@ -8,6 +8,7 @@
 //! [`scope`](crate::scope).
 
 pub mod cgroup_namespace;
+mod evidence;
 pub mod init;
 pub mod task;
 mod task_files;
@@ -15,9 +16,13 @@ mod task_files;
 pub(crate) use task_files::{ids_by_namespace, start_ticks, state};
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use cgroupfs::membership::Membership;
+use cgroupfs::interface::read_from_start;
+use cgroupfs::membership::{self, Membership};
 
+pub use evidence::Evidence;
+use evidence::KeptText;
 pub use init::Init;
 use init::Inits;
 pub use task::{Task, TaskError};
@@ -70,22 +75,36 @@ impl Callers {
         Ok(Self { proc: proc.to_owned(), inits: Inits::new(proc.to_owned(), tick_ns), host })
     }
 
-    /// What is known about the thread `id`, an id of our pid namespace.
+    /// What is known about the thread `id`, an id of our pid namespace, and how to
+    /// see that it still holds.
     ///
     /// # Errors
     ///
     /// [`TaskError`] when it has ended, or the kernel hides it from us.
-    pub fn identify(&self, id: u32) -> Result<Caller, TaskError> {
+    pub fn identify(&self, id: u32) -> Result<(Caller, Evidence), TaskError> {
         let task = Task::new(&self.proc, id);
-        let membership = task.membership()?;
-        let pid_namespace = match task.namespace("pid")? {
+        let (membership, own) = membership_of(&task)?;
+        let (pid_namespace, init) = match task.namespace("pid")? {
             Some(number) if Some(number) != self.host.pid => {
-                let (init, membership) = self.inits.of(&task, number)?;
-                PidNamespace::Other(init, membership)
+                let found = self.inits.of(&task, number)?;
+                // Who is the init itself need not be looked at twice.
+                let evidence = Some(found.evidence).filter(|_it| found.id != id);
+                (PidNamespace::Other(found.init, found.membership), evidence)
             }
-            _ => PidNamespace::Host,
+            _ => (PidNamespace::Host, None),
         };
-        Ok(Caller { membership, pid_namespace })
+        Ok((Caller { membership, pid_namespace }, Evidence::new(own, init)))
+    }
+
+    /// The number of the time namespace of the thread `id`; `None` when it is the
+    /// host's, and on a kernel that has none.
+    ///
+    /// # Errors
+    ///
+    /// [`TaskError`] when it has ended, or the kernel hides it from us.
+    pub fn time_namespace(&self, id: u32) -> Result<Option<u64>, TaskError> {
+        let number = Task::new(&self.proc, id).namespace("time")?;
+        Ok(number.filter(|_number| number != self.host.time))
     }
 
     /// What the time namespace of the thread `id` adds to the host's
@@ -105,4 +124,14 @@ impl Callers {
         }
         task.read("timens_offsets", task_files::boottime_offset_ns).map(Some)
     }
+}
+
+/// The groups of `task`, and the file that says so.
+fn membership_of(task: &Task) -> Result<(Membership, KeptText), TaskError> {
+    const NAME: &str = "cgroup";
+    let file = task.open(NAME)?;
+    let text = read_from_start(&file).map_err(|error| TaskError::new(&task.path(NAME), error))?;
+    let membership = membership::parse(&text)
+        .map_err(|source| TaskError::Format { path: task.path(NAME), source })?;
+    Ok((membership, KeptText::new(Arc::new(file), &text)))
 }

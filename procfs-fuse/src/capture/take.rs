@@ -89,7 +89,7 @@ pub fn take(root: &Path, reader: u32, dir: &Path) -> Result<(), CaptureError> {
 fn identify(root: &Path, reader: u32) -> Result<(Groups, Option<u64>), CaptureError> {
     let proc = root.join("proc");
     let tick_ns = 1_000_000_000 / ticks_per_second();
-    let caller = Callers::new(&proc, tick_ns)?.identify(reader)?;
+    let (caller, _evidence) = Callers::new(&proc, tick_ns)?.identify(reader)?;
     let groups = scope::groups_of(&caller, &layout(root)?)?;
     Ok((groups, Task::new(&proc, reader).namespace("pid")?))
 }

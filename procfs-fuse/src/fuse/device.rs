@@ -48,11 +48,11 @@ impl Server {
     /// When the kernel no longer takes or gives messages for another reason.
     pub(crate) fn serve(&self, number: usize, slot: &Slot) -> io::Result<()> {
         let Some(device) = self.devices.get(number) else { return Ok(()) };
-        let mut reply = Reply::new();
+        let mut answering = Answering::new();
         counters::use_lane(number);
         slot.thread.store(unistd::gettid().as_raw().cast_unsigned(), SeqCst);
         while receive(device.as_fd(), slot, self.omission)? {
-            self.answer(device.as_fd(), slot, &mut reply)?;
+            self.answer(device.as_fd(), slot, &mut answering)?;
         }
         Ok(())
     }
@@ -63,13 +63,13 @@ impl Server {
     ///
     /// As [`serve`](Self::serve).
     pub(crate) fn replay(&self, bank: &Bank) -> io::Result<u32> {
-        let mut reply = Reply::new();
+        let mut answering = Answering::new();
         let mut replayed = 0;
         for (device, slot) in self.devices.iter().zip(&bank.slots) {
             self.judge(slot);
             slot.thread.store(unistd::gettid().as_raw().cast_unsigned(), SeqCst);
             if is_unanswered(slot) {
-                self.answer(device.as_fd(), slot, &mut reply)?;
+                self.answer(device.as_fd(), slot, &mut answering)?;
                 replayed += 1;
             }
         }
@@ -87,13 +87,18 @@ impl Server {
     }
 
     /// Answers the request in `slot`.
-    fn answer(&self, device: BorrowedFd<'_>, slot: &Slot, reply: &mut Reply) -> io::Result<()> {
+    fn answer(
+        &self,
+        device: BorrowedFd<'_>,
+        slot: &Slot,
+        answering: &mut Answering,
+    ) -> io::Result<()> {
         slot.busy_since.store(clock::boottime_ns(), SeqCst);
         if self.shared.header.watch_armed.swap(1, SeqCst) == 0 {
             timer::arm(self.watch.as_fd(), WATCH_INTERVAL)?;
         }
-        let mut buffer = [0; REQUEST_LENGTH];
-        match Request::parse(slot.request.message(&mut buffer)) {
+        let Answering { request, reply } = answering;
+        match Request::parse(slot.request.message(request)) {
             Some(request) => {
                 self.shared.counters.request(asked(&request.operation));
                 reply.clear();
@@ -107,6 +112,18 @@ impl Server {
         slot.pair.store(0, SeqCst);
         slot.busy_since.store(0, SeqCst);
         Ok(())
+    }
+}
+
+/// What a thread needs to answer, kept from one request to the next.
+struct Answering {
+    request: Box<[u8; REQUEST_LENGTH]>,
+    reply: Reply,
+}
+
+impl Answering {
+    fn new() -> Self {
+        Self { request: Box::new([0; REQUEST_LENGTH]), reply: Reply::new() }
     }
 }
 

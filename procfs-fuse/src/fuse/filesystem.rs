@@ -252,16 +252,19 @@ fn not_a_file(place: Place<'_>) -> Errno {
 /// A number that stands for `words`; equal ones have equal numbers, in every
 /// process of this version.
 fn hash<'a>(words: impl IntoIterator<Item = &'a u64>) -> u64 {
-    words.into_iter().flat_map(|word| word.to_ne_bytes()).fold(FNV_BASIS, fnv)
+    words.into_iter().fold(FNV_BASIS, |hash, word| {
+        // A product moves bits up only: what is above comes down for the next word.
+        let mixed = (hash ^ word).wrapping_mul(FNV_PRIME);
+        mixed ^ mixed >> 32
+    })
 }
 
 fn hash_of_bytes(bytes: &[u8]) -> u64 {
-    bytes.iter().copied().fold(FNV_BASIS, fnv)
+    bytes.iter().fold(FNV_BASIS, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(FNV_PRIME))
 }
 
 /// The offset basis of 64-bit FNV-1a.
 const FNV_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
 
-fn fnv(hash: u64, byte: u8) -> u64 {
-    (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-}
+/// Its prime.
+const FNV_PRIME: u64 = 0x0100_0000_01b3;

@@ -10,9 +10,15 @@ pub struct Line<'a> {
     pub text: &'a str,
     /// The word before the colon; empty when there is no colon.
     pub name: &'a str,
+}
+
+impl Line<'_> {
     /// The number, in KiB; `None` for counts (`HugePages_Total`) and for what
     /// is not a number.
-    pub kib: Option<u64>,
+    pub fn kib(&self) -> Option<u64> {
+        let value = self.text.strip_prefix(self.name)?.strip_prefix(':')?;
+        value.strip_suffix(" kB")?.trim_start().parse().ok()
+    }
 }
 
 /// The lines of the file, in order.
@@ -22,9 +28,8 @@ pub fn lines(text: &str) -> impl Iterator<Item = Line<'_>> {
 
 /// One line, without its line feed.
 pub fn line(text: &str) -> Line<'_> {
-    let (name, value) = text.split_once(':').unwrap_or_default();
-    let kib = value.strip_suffix(" kB").and_then(|number| number.trim_start().parse().ok());
-    Line { text, name, kib }
+    let end = text.bytes().position(|byte| byte == b':').unwrap_or(0);
+    Line { text, name: text.get(..end).unwrap_or_default() }
 }
 
 /// The few lines of the host's file that bound every container.
@@ -53,7 +58,7 @@ pub fn parse(text: &str) -> HostMemory {
     let mut memory = HostMemory::default();
     let mut shared = 0;
     for line in lines(text) {
-        let Some(bytes) = line.kib.map(|kib| kib.saturating_mul(1024)) else { continue };
+        let Some(bytes) = line.kib().map(|kib| kib.saturating_mul(1024)) else { continue };
         match line.name {
             "MemTotal" => memory.total = bytes,
             "MemFree" => memory.free = bytes,
@@ -80,12 +85,13 @@ mod tests {
     #[test]
     fn a_line_is_a_name_and_a_number() {
         let text = "MemTotal:       24730032 kB\nHugePages_Total:       3\n???\n";
+        let found: Vec<_> = lines(text).map(|line| (line.text, line.name, line.kib())).collect();
         let expected = [
-            Line { text: "MemTotal:       24730032 kB", name: "MemTotal", kib: Some(24_730_032) },
-            Line { text: "HugePages_Total:       3", name: "HugePages_Total", kib: None },
-            Line { text: "???", name: "", kib: None },
+            ("MemTotal:       24730032 kB", "MemTotal", Some(24_730_032)),
+            ("HugePages_Total:       3", "HugePages_Total", None),
+            ("???", "", None),
         ];
-        assert_eq!(lines(text).collect::<Vec<_>>(), expected);
+        assert_eq!(found, expected);
     }
 
     #[test]

@@ -48,7 +48,7 @@ pub fn id(text: &str) -> Option<u32> {
 /// The node's `MemTotal` in the text of its `meminfo`, in bytes.
 pub fn memory(text: &str) -> u64 {
     let total = lines(text).find(|line| line.line.name == "MemTotal");
-    total.and_then(|line| line.line.kib).map_or(0, |kib| kib.saturating_mul(1024))
+    total.and_then(|line| line.line.kib()).map_or(0, |kib| kib.saturating_mul(1024))
 }
 
 #[cfg(test)]

@@ -20,7 +20,10 @@ pub fn cpuinfo(parts: &[Part<'_>], out: &mut String) {
                         "processor" => writeln!(out, "{key}: {number}"),
                         "siblings" => writeln!(out, "{key}: {siblings}"),
                         "cpu cores" => writeln!(out, "{key}: {cores}"),
-                        _another => write!(out, "{line}"),
+                        _another => {
+                            out.push_str(line);
+                            Ok(())
+                        }
                     };
                 }
             }

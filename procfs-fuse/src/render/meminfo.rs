@@ -1,13 +1,12 @@
 //! `/proc/meminfo`; format of `show_val_kb()` in fs/proc/meminfo.c.
 
-use std::fmt::Write as _;
-
+use super::decimal;
 use crate::view::meminfo::Line;
 use crate::view::nodes;
 
 /// Appends the lines to `out`: a label of 16 columns, then KiB in at least 8.
-pub fn meminfo(lines: &[Line<'_>], out: &mut String) {
-    lines.iter().for_each(|line| write_line(*line, out));
+pub fn meminfo<'a>(lines: impl IntoIterator<Item = Line<'a>>, out: &mut String) {
+    lines.into_iter().for_each(|line| write_line(line, out));
 }
 
 /// Appends a memory node's lines to `out`, each behind its node; format of
@@ -20,14 +19,17 @@ pub fn node_meminfo(lines: &[nodes::Line<'_>], out: &mut String) {
 }
 
 fn write_line(line: Line<'_>, out: &mut String) {
-    // Writing to a String cannot fail.
-    let _infallible = match line {
-        Line::AsIs(text) => writeln!(out, "{text}"),
+    const LABEL: &str = ":               ";
+    match line {
+        Line::AsIs(text) => out.push_str(text),
         Line::Size { name, bytes } => {
-            let pad = 15_usize.saturating_sub(name.len());
-            writeln!(out, "{name}:{:pad$}{:8} kB", "", bytes / 1024)
+            out.push_str(name);
+            out.push_str(LABEL.get(..LABEL.len().saturating_sub(name.len()).max(1)).unwrap_or(":"));
+            decimal::right(bytes / 1024, 8, out);
+            out.push_str(" kB");
         }
-    };
+    }
+    out.push('\n');
 }
 
 #[cfg(test)]
@@ -39,7 +41,7 @@ mod tests {
     #[track_caller]
     fn check(lines: &[Line<'_>], expected: &Expect) {
         let mut out = String::new();
-        meminfo(lines, &mut out);
+        meminfo(lines.iter().copied(), &mut out);
         expected.assert_eq(&out);
     }
 

@@ -2,30 +2,39 @@
 
 use std::fmt::Write as _;
 
+use super::decimal;
 use crate::view::stat::{Line, Ticks};
 
 /// Appends the lines to `out`. The `cpu` line has two spaces after its keyword.
 pub fn stat(lines: &[Line<'_>], out: &mut String) {
     for line in lines {
-        // Writing to a String cannot fail.
-        let _infallible = match *line {
+        match *line {
             Line::Cpu { number: None, ticks } => {
-                out.push_str("cpu  ");
-                columns(ticks, out)
+                out.push_str("cpu ");
+                columns(ticks, out);
             }
             Line::Cpu { number: Some(number), ticks } => {
-                write!(out, "cpu{number} ").and_then(|()| columns(ticks, out))
+                out.push_str("cpu");
+                decimal::plain(number.into(), out);
+                columns(ticks, out);
             }
-            Line::Number { name, value } => writeln!(out, "{name} {value}"),
-            Line::AsIs(text) => writeln!(out, "{text}"),
-        };
+            Line::Number { name, value } => {
+                // Writing to a String cannot fail.
+                let _infallible = write!(out, "{name} {value}");
+            }
+            Line::AsIs(text) => out.push_str(text),
+        }
+        out.push('\n');
     }
 }
 
 /// user nice system idle iowait irq softirq steal guest guest_nice
-fn columns(ticks: Ticks, out: &mut String) -> std::fmt::Result {
+fn columns(ticks: Ticks, out: &mut String) {
     let Ticks { user, system, idle } = ticks;
-    writeln!(out, "{user} 0 {system} {idle} 0 0 0 0 0 0")
+    for column in [user, 0, system, idle, 0, 0, 0, 0, 0, 0] {
+        out.push(' ');
+        decimal::plain(column, out);
+    }
 }
 
 #[cfg(test)]

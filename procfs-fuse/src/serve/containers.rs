@@ -14,7 +14,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use cgroupfs::group::Group;
 use cgroupfs::layout::Layout;
+use cgroupfs::presence::Presence;
 use parking_lot::{Mutex, RwLock};
 
 use super::memory::{Memory, NoMemory};
@@ -32,9 +34,10 @@ const FIRST_SWEEP: usize = 64;
 /// One container.
 #[derive(Debug)]
 pub(super) struct Container {
-    ids: GroupIds,
+    /// What names it.
+    pub(super) ids: GroupIds,
     groups: Groups,
-    files: Mutex<Option<Arc<ContainerFiles>>>,
+    open: Mutex<Option<Open>>,
     /// What its files showed, for the next reading.
     history: Mutex<Option<History>>,
     /// Its load averages.
@@ -42,6 +45,14 @@ pub(super) struct Container {
     /// When its oldest task began; looked for once, where there is no init.
     pub(super) oldest_start_ns: Mutex<Option<u64>>,
     last_read: AtomicU64,
+}
+
+/// What is open of a container.
+#[derive(Debug)]
+struct Open {
+    files: Arc<ContainerFiles>,
+    /// Its sign of life; `None` where the kernel's groups have none.
+    presence: Option<Presence>,
 }
 
 /// All containers that were opened or read and still are there.
@@ -75,21 +86,20 @@ impl Containers {
         }
     }
 
-    /// The ids of the container with these groups, which is known from here on.
+    /// The container with these groups, which is known from here on.
     ///
     /// # Errors
     ///
     /// When one of the groups is gone.
-    pub(super) fn identify(&self, groups: Groups) -> io::Result<GroupIds> {
-        let known = self.known.read().ids.get(&groups).copied();
-        if let Some(ids) = known
-            && is_still(&ids, &groups)
+    pub(super) fn identify(&self, groups: Groups) -> io::Result<Arc<Container>> {
+        let known = self.known.read().with(&groups);
+        if let Some(container) = known
+            && container.is_there()
         {
-            return Ok(ids);
+            return Ok(container);
         }
         let ids = GroupIds::of(&groups)?;
-        self.remember(ids, groups);
-        Ok(ids)
+        Ok(self.remember(ids, groups))
     }
 
     /// The container with these ids, marked as read now; `None` when it is gone.
@@ -109,16 +119,19 @@ impl Containers {
     /// The files of `container`, open or to be opened; `None` when it is gone:
     /// under its path there may be another one by now.
     pub(super) fn files(&self, container: &Container) -> Option<Arc<ContainerFiles>> {
-        if let Some(files) = &*container.files.lock() {
-            return Some(Arc::clone(files));
+        if let Some(open) = &*container.open.lock() {
+            return Some(Arc::clone(&open.files));
         }
         if !container.is_there() {
             return None;
         }
         self.close_beyond_bound();
         let window = self.settings.memory_stat_sharing;
-        let new = || Arc::new(ContainerFiles::new(&self.proc, &container.groups, window));
-        Some(Arc::clone(container.files.lock().get_or_insert_with(new)))
+        let new = || Open {
+            files: Arc::new(ContainerFiles::new(&self.proc, &container.groups, window)),
+            presence: container.presence(),
+        };
+        Some(Arc::clone(&container.open.lock().get_or_insert_with(new).files))
     }
 
     fn remember(&self, ids: GroupIds, groups: Groups) -> Arc<Container> {
@@ -177,7 +190,7 @@ impl Container {
         Self {
             ids,
             groups,
-            files: Mutex::default(),
+            open: Mutex::default(),
             history: Mutex::default(),
             load: Arc::default(),
             oldest_start_ns: Mutex::default(),
@@ -187,19 +200,38 @@ impl Container {
 
     /// Closes its files; the next reading opens them again.
     pub(super) fn close(&self) {
-        *self.files.lock() = None;
+        let closed = self.open.lock().take();
+        drop(closed);
     }
 
-    /// True while its groups are there, not just others of the same name.
+    /// True while its groups are there, not just others of the same name. One stands
+    /// for all: they are made and removed together.
     pub(super) fn is_there(&self) -> bool {
-        is_still(&self.ids, &self.groups)
+        if let Some(Open { presence: Some(presence), .. }) = &*self.open.lock() {
+            return presence.lasts();
+        }
+        self.first_group().is_some_and(|(group, id)| id_of(group).is_ok_and(|found| found == id))
+    }
+
+    fn presence(&self) -> Option<Presence> {
+        let (group, id) = self.first_group()?;
+        Presence::of(group, id).ok()
+    }
+
+    fn first_group(&self) -> Option<(&Group, u64)> {
+        let (controller, _version, id) = self.ids.iter().next()?;
+        Some((self.groups.get(&controller)?, id))
     }
 }
 
 impl Known {
     /// The containers whose files are open.
     fn open(&self) -> impl Iterator<Item = &Arc<Container>> {
-        self.by_ids.values().filter(|container| container.files.lock().is_some())
+        self.by_ids.values().filter(|container| container.open.lock().is_some())
+    }
+
+    fn with(&self, groups: &Groups) -> Option<Arc<Container>> {
+        self.by_ids.get(self.ids.get(groups)?).cloned()
     }
 
     fn remember(&mut self, ids: GroupIds, groups: Groups) -> Arc<Container> {
@@ -210,13 +242,6 @@ impl Known {
         self.ids.insert(groups.clone(), ids);
         Arc::clone(self.by_ids.entry(ids).or_insert_with(|| Arc::new(Container::new(ids, groups))))
     }
-}
-
-/// True when the first of `groups` is the one that `ids` names: the groups of a
-/// container are made and removed together.
-fn is_still(ids: &GroupIds, groups: &Groups) -> bool {
-    let Some((controller, _, id)) = ids.iter().next() else { return false };
-    groups.get(&controller).is_some_and(|group| id_of(group).is_ok_and(|found| found == id))
 }
 
 fn search(ids: &GroupIds, layout: &Layout) -> Option<Groups> {

@@ -11,6 +11,7 @@
 //! answered with the host's text: nothing else is true any more.
 
 mod containers;
+mod decisions;
 mod faults;
 mod files;
 mod memory;
@@ -41,6 +42,7 @@ use crate::scope;
 use crate::shared::counters::Counters;
 use crate::view;
 use containers::{Container, Containers};
+use decisions::{Decision, Decisions};
 use faults::{Fault, Faults};
 
 /// Where a server counts that nobody watches.
@@ -70,6 +72,7 @@ pub struct Server {
     clock: Clock,
     tick_ns: u64,
     callers: Callers,
+    decisions: Decisions,
     layout: Shared<Arc<Layout>>,
     host: HostFiles,
     containers: Containers,
@@ -96,6 +99,7 @@ impl Server {
         let tick_ns = NS_PER_SEC / ticks_per_second();
         Ok(Self {
             callers: Callers::new(&proc, tick_ns)?,
+            decisions: Decisions::default(),
             layout: Shared::new(LAYOUT_SHARING),
             host: HostFiles::new(&root, settings.host_sharing),
             sampler: Sampler::new(clock.clone()),
@@ -139,23 +143,44 @@ impl Server {
         if thread == 0 {
             return Err(Fault::Unseen);
         }
-        let caller = self.callers.identify(thread)?;
-        let groups = scope::groups_of(&caller, &*self.layout()?)?;
-        if groups.is_empty() {
-            return Ok(Opening::default());
+        let layout = self.layout()?;
+        let decision = match self.decisions.find(thread, &layout) {
+            Some(decision) => decision,
+            None => self.decisions.keep(thread, self.look_at(thread, layout)?),
+        };
+        let mut opening = decision.opening;
+        if needs.contains(Needs::READER) && !opening.groups.is_empty() {
+            opening.boottime_offset_ns = self.boottime_offset_ns(thread, &decision)?;
         }
-        Ok(Opening {
-            groups: self.containers.identify(groups).map_err(|_gone| Fault::Gone)?,
-            init: match caller.pid_namespace {
-                PidNamespace::Host => None,
-                PidNamespace::Other(init, _) => Some(init),
-            },
-            boottime_offset_ns: if needs.contains(Needs::READER) {
-                self.callers.boottime_offset_ns(thread)?
-            } else {
-                None
-            },
-        })
+        Ok(opening)
+    }
+
+    fn look_at(&self, thread: u32, layout: Arc<Layout>) -> Result<Decision, Fault> {
+        let (caller, evidence) = self.callers.identify(thread)?;
+        let groups = scope::groups_of(&caller, &layout)?;
+        if groups.is_empty() {
+            return Ok(Decision::new(Opening::default(), None, evidence, layout));
+        }
+        let container = self.containers.identify(groups).map_err(|_gone| Fault::Gone)?;
+        let init = match caller.pid_namespace {
+            PidNamespace::Host => None,
+            PidNamespace::Other(init, _) => Some(init),
+        };
+        let opening = Opening { groups: container.ids, init, boottime_offset_ns: None };
+        Ok(Decision::new(opening, Some(container), evidence, layout))
+    }
+
+    /// What the time namespace of `thread` adds; that of one namespace never changes.
+    fn boottime_offset_ns(&self, thread: u32, decision: &Decision) -> Result<Option<i64>, Fault> {
+        let Some(namespace) = self.callers.time_namespace(thread)? else { return Ok(None) };
+        let mut known = decision.time.lock();
+        match *known {
+            Some((number, offset)) if number == namespace => return Ok(Some(offset)),
+            _another => {}
+        }
+        let offset = self.callers.boottime_offset_ns(thread)?;
+        *known = offset.map(|offset| (namespace, offset));
+        Ok(offset)
     }
 
     /// What numbers of these mean now to whom was decided on.

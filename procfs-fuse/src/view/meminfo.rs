@@ -41,16 +41,18 @@ pub(super) enum Source {
 }
 
 /// The lines of a container's file, from the host's file and its readings.
-pub fn lines<'a>(host_text: &'a str, memory: &Memory, host: &HostMemory) -> Vec<Line<'a>> {
+pub fn lines<'a>(
+    host_text: &'a str,
+    memory: &Memory,
+    host: &HostMemory,
+) -> impl Iterator<Item = Line<'a>> {
     let sizes = memory::sizes(memory, host);
     let stat = memory.stat.unwrap_or_default();
-    meminfo::lines(host_text)
-        .filter_map(|line| match source(line.name, &sizes, &stat, host) {
-            Source::Container(bytes) => Some(Line::Size { name: line.name, bytes }),
-            Source::Host => Some(Line::AsIs(line.text)),
-            Source::Absent => None,
-        })
-        .collect()
+    meminfo::lines(host_text).filter_map(move |line| match source(line.name, &sizes, &stat, host) {
+        Source::Container(bytes) => Some(Line::Size { name: line.name, bytes }),
+        Source::Host => Some(Line::AsIs(line.text)),
+        Source::Absent => None,
+    })
 }
 
 /// Where the number of the line `name` comes from.
@@ -179,7 +181,7 @@ Newcomer:             17 kB
 
     fn kib(stat: MemoryStat, name: &str) -> Option<u64> {
         let host = meminfo::parse(HOST);
-        lines(HOST, &memory(stat), &host).into_iter().find_map(|line| match line {
+        lines(HOST, &memory(stat), &host).find_map(|line| match line {
             Line::Size { name: found, bytes } if found == name => Some(bytes / 1024),
             Line::AsIs(text) if text.starts_with(name) => panic!("{name} is the host's"),
             _another => None,
@@ -238,7 +240,7 @@ Newcomer:             17 kB
     #[test]
     fn a_line_of_a_newer_kernel_stays_the_hosts() {
         let host = meminfo::parse(HOST);
-        let lines = lines(HOST, &memory(MemoryStat::default()), &host);
+        let lines: Vec<_> = lines(HOST, &memory(MemoryStat::default()), &host).collect();
         assert_eq!(lines.last(), Some(&Line::AsIs("Newcomer:             17 kB")));
     }
 }
