@@ -23,7 +23,8 @@ use crate::config::{Settings, metrics_socket};
 use crate::daemon::background::{self, Announcement};
 use crate::daemon::command_lines::Words;
 use crate::daemon::{
-    self, Hint, ServeOptions, health, lock, memory, mount_point, overview, upgrade, worker_group,
+    self, Hint, ServeOptions, doctor, health, lock, memory, mount_point, overview, upgrade,
+    worker_group,
 };
 use crate::fuse::rehearsal::Rehearsal;
 use crate::fuse::worker::{self, WorkerOptions};
@@ -43,6 +44,7 @@ Examples:
   portholefs serve --daemon               the same, in the background
   portholefs capture --pid 4711 /tmp/c    what process 4711 sees, as a folder
   portholefs render --from /tmp/c /proc/meminfo
+  portholefs doctor                       what is wrong on this machine
   portholefs explain --pid 4711 /proc/meminfo
                                           where each of its numbers comes from
   portholefs status --json                which processes serve, how often they changed
@@ -57,7 +59,7 @@ What is mounted:
   /var/lib/porthole/fs/sys/*              bind each file over /sys/*
 
 Exit codes:
-  0  done; for health: reads are answered
+  0  done; for health: reads are answered; for doctor: nothing is wrong
   1  failed; one line on standard error says why and what to try
   2  the command line was not understood";
 
@@ -79,6 +81,8 @@ enum Command {
     Status(StatusArgs),
     /// Read one file through the mount; exit code 0 when it is answered in time.
     Health(HealthArgs),
+    /// Say what this machine lacks, and the command that mends it.
+    Doctor(StatusArgs),
     /// Write what was counted, as Prometheus reads it.
     Metrics(MetricsArgs),
     /// Keep what is read for one process in a folder: a machine to render again.
@@ -299,6 +303,7 @@ pub fn run() -> ExitCode {
     match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Serve(args) => serve(&args),
         Command::Status(args) => status(&args),
+        Command::Doctor(args) => doctor(&args),
         Command::Metrics(args) => metrics(&args),
         Command::Health(args) => health(&args),
         Command::Capture(args) => capture(&args),
@@ -415,6 +420,19 @@ fn status(args: &StatusArgs) -> ExitCode {
         Ok(json) => print(&json),
         Err(error) => failed(error),
     }
+}
+
+fn doctor(args: &StatusArgs) -> ExitCode {
+    let mount_point = match mount_point::located(&args.mount_point) {
+        Ok(mount_point) => mount_point,
+        Err(error) => return failed_with_hint(&error),
+    };
+    let diagnosis = doctor::examine(&mount_point);
+    let printed = match args.json {
+        true => serde_json::to_string(&diagnosis).map_or_else(failed, |json| print(&json)),
+        false => print(&diagnosis),
+    };
+    if diagnosis.is_well() { printed } else { ExitCode::FAILURE }
 }
 
 fn metrics(args: &MetricsArgs) -> ExitCode {

@@ -14,8 +14,8 @@ mod isolation;
 mod lifecycle;
 mod limits;
 mod load;
-mod metrics;
 mod nesting;
+mod observed;
 mod pressure;
 mod reading;
 mod refusals;
@@ -39,8 +39,8 @@ fn main() -> ExitCode {
         lifecycle::trials(),
         limits::trials(),
         load::trials(),
-        metrics::trials(),
         nesting::trials(),
+        observed::trials(),
         pressure::trials(),
         reading::trials(),
         refusals::trials(),

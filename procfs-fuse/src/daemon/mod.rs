@@ -7,12 +7,13 @@
 //! the service manager kept, [`background`] is `--daemon`,
 //! [`abort_file`] the last resort, [`worker_group`] what keeps the
 //! keeper from being killed along with its workers.
-//! [`health`], [`overview`], [`memory`] and [`upgrade`] come from outside.
+//! [`health`], [`doctor`], [`overview`], [`memory`] and [`upgrade`] come from outside.
 
 mod abort_file;
 pub mod adopt;
 pub mod background;
 pub mod command_lines;
+pub mod doctor;
 pub mod health;
 pub mod lock;
 pub mod memory;

@@ -87,6 +87,7 @@ const TABLE: &[Row] = &[
         may_use: None,
         never: &["fuse", "daemon", "view", "render", "readings"],
     },
+    pure("procfs-fuse/src/daemon/doctor/checks", &["host"]),
     Row { module: "procfs-fuse/src/daemon", may_use: None, never: &["fuser", "view", "render"] },
     pure("cgroupfs/src/bandwidth", &["format"]),
     pure("cgroupfs/src/cpu_list", &["format"]),

@@ -1,4 +1,5 @@
-//! What `portholefs` tells of itself: metrics, also while workers change, and status.
+//! What `portholefs` tells of itself: metrics, also while workers change, status, what is
+//! wrong, and where a number comes from.
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -10,7 +11,7 @@ use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::Trial;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use support::{Daemon, Group, Need, Ran, Verdict, binaries, speed, trial};
+use support::{Daemon, Group, Need, Ran, Verdict, binaries, process, speed, trial};
 
 const NEEDS: &[Need] = &[Need::Container, Need::Controller("memory")];
 
@@ -20,6 +21,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("metrics_outlive_the_worker", NEEDS, metrics_outlive_the_worker),
         trial("a_scraper_that_says_nothing_keeps_no_reader_waiting", NEEDS, a_silent_scraper),
         trial("status_tells_what_is_kept", NEEDS, status_tells_what_is_kept),
+        trial("doctor_knows_whether_files_are_served", NEEDS, doctor_knows),
+        trial("a_number_is_explained_by_its_limit", NEEDS, a_number_is_explained_by_its_limit),
     ]
 }
 
@@ -104,6 +107,45 @@ fn status_tells_what_is_kept() -> Verdict {
     ran.holds("it names the containers", ran.stdout.contains("containers   1\n"))?;
     ran.holds("and the table's size", ran.stdout.contains("open files   0 of 65536\n"))?;
     daemon.stop()
+}
+
+fn doctor_knows() -> Verdict {
+    let daemon = Daemon::start()?;
+    let mount_point = daemon.mount_point();
+    let doctor =
+        || Ran::new(Command::new(binaries::path("portholefs")?).arg("doctor").arg(&mount_point));
+    let well = doctor()?.succeeded()?;
+    let serves = format!("serves {}\n", mount_point.display());
+    well.holds("it knows the daemon", well.stdout.contains(&serves))?;
+    daemon.stop()?;
+    std::fs::create_dir_all(&mount_point)?;
+    let ill = doctor()?;
+    ill.equal("exit status", &ill.status, &Some(1))?;
+    let what = format!("wrong    no portholefs serves {}\n", mount_point.display());
+    ill.holds("what is wrong comes first", ill.stdout.starts_with(&what))?;
+    std::fs::remove_dir_all(mount_point.parent().context("a mount point has a parent")?)?;
+    Ok(())
+}
+
+/// The limit that was set is named beside the number that follows from it.
+fn a_number_is_explained_by_its_limit() -> Verdict {
+    let group = Group::new(&["memory"])?;
+    group.limit_memory(64 << 20)?;
+    let mut inside =
+        group.container(&["sleep", "60"]).stdin(std::process::Stdio::null()).spawn()?;
+    let sleep = process::child(Pid::from_raw(inside.id().cast_signed()), "sleep");
+    let explained = sleep.and_then(|pid| {
+        let mut portholefs = Command::new(binaries::path("portholefs")?);
+        portholefs.args(["explain", "--pid", &pid.to_string(), "/proc/meminfo"]);
+        let ran = Ran::new(&mut portholefs)?;
+        kill(pid, Signal::SIGKILL)?;
+        ran.succeeded()
+    });
+    inside.wait()?;
+    let ran = explained?;
+    ran.holds("the number", ran.stdout.starts_with("MemTotal:          65536 kB\n"))?;
+    ran.holds("its formula", ran.stdout.contains("smallest limit of all levels and the host's"))?;
+    ran.holds("its limit", ran.stdout.contains(" = 67108864\n"))
 }
 
 fn portholefs(command: &str, mount_point: &Path) -> Result<Ran> {
