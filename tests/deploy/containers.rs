@@ -154,6 +154,33 @@ pub(crate) fn a_fractional_quota_is_rounded_up() -> Verdict {
     })
 }
 
+/// What deploy/README.md says of containers in a container: whether a fresh proc may
+/// be mounted in one, with which of our files.
+pub(crate) fn containers_in_containers_are_as_the_readme_says() -> Verdict {
+    const NESTED: &str = "busybox unshare -Urmpf --mount-proc busybox true 2>/dev/null \
+         && echo works || echo refused";
+    const FREE: [&str; 4] =
+        ["--security-opt", "seccomp=unconfined", "--security-opt", "systempaths=unconfined"];
+    on_host(|host| {
+        let cpus = host.mount_point.join("sys/devices/system/cpu");
+        let cpus = format!("{}:/sys/devices/system/cpu:ro", cpus.display());
+        let docker = |options: &[&str]| {
+            let words = ["run", "--rm", "--net", "none"];
+            let image = [tools_image::IMAGE, "sh", "-c", NESTED];
+            said(&mut host.dockerd.docker(&[&words[..], options, &image].concat()))
+        };
+        let found = [
+            docker(&["--security-opt", "seccomp=unconfined"])?,
+            docker(&FREE)?,
+            host.run_sh(&host.mount_point, &FREE, NESTED)?,
+            docker(&[&FREE[..], &["--volume", &cpus]].concat())?,
+        ];
+        let expected = ["refused\n", "works\n", "refused\n", "works\n"];
+        ensure!(found == expected, "masked, alone, with ours, with the CPUs alone: {found:?}");
+        Ok(())
+    })
+}
+
 pub(crate) fn run_sh_refuses_without_a_daemon() -> Verdict {
     let mut run = Command::new(files::workspace().join("deploy/docker/run.sh"));
     let ran = Ran::new(run.env("PORTHOLE_TREE", "/nonexistent").arg("busybox:1.36"))?;

@@ -32,6 +32,13 @@ const DOCKER: &[Need] = &[
     Need::Program("busybox", "busybox-static"),
     Need::Program("top", "procps"),
 ];
+const NESTED: &[Need] = &[
+    Need::Workspace,
+    Need::Container,
+    Need::UserNamespaces,
+    Need::Program("dockerd", "docker.io"),
+    Need::Program("busybox", "busybox-static"),
+];
 /// The pod's list is read out of its YAML.
 const LISTS: &[Need] = &[
     Need::Workspace,
@@ -131,6 +138,11 @@ fn containers() -> Vec<Trial> {
             "run_sh_refuses_without_a_daemon",
             &[Need::Workspace],
             run_sh_refuses_without_a_daemon,
+        ),
+        trial(
+            "containers_in_containers_are_as_the_readme_says",
+            NESTED,
+            containers_in_containers_are_as_the_readme_says,
         ),
         trial("a_fractional_quota_is_rounded_up", DOCKER, a_fractional_quota_is_rounded_up),
         trial("the_compose_file_shows_the_limits", COMPOSE, the_compose_file_shows_the_limits),

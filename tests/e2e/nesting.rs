@@ -6,12 +6,21 @@
 //! nobody masks anything, `porthole run` keeps a whole one beside them
 //! (docs/decisions/nesting.md).
 
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+
 use anyhow::Result;
 use libtest_mimic::Trial;
 use support::{Group, Need, Ran, Verdict, container, daemon, trial};
 
 const NESTED: &[Need] =
     &[Need::Container, Need::UserNamespaces, Need::Program("bwrap", "bubblewrap")];
+const PODMAN: &[Need] = &[
+    Need::Container,
+    Need::UserNamespaces,
+    Need::Program("busybox", "busybox-static"),
+    Need::LargeProgram("podman", "podman"),
+];
 const USERS: &[Need] = &[Need::Container, Need::UserNamespaces];
 const MEMORY: &[Need] = &[Need::Container, Need::UserNamespaces, Need::Controller("memory")];
 
@@ -21,6 +30,11 @@ pub(crate) fn trials() -> Vec<Trial> {
             "nesting_works_when_it_works_without_us",
             NESTED,
             nesting_works_when_it_works_without_us,
+        ),
+        trial(
+            "podman_works_when_it_works_without_us",
+            PODMAN,
+            podman_works_when_it_works_without_us,
         ),
         trial("a_fresh_proc_inside_shows_the_host", USERS, a_fresh_proc_inside_shows_the_host),
         trial("whole_instances_are_out_of_the_way", USERS, whole_instances_are_out_of_the_way),
@@ -74,6 +88,43 @@ fn nesting_works_when_it_works_without_us() -> Verdict {
             with.equal("with our files", &with.stdout, &without.stdout)?;
             with.equal("that work", &with.stdout.matches("status 0\n").count(), &works)?;
         }
+    }
+    Ok(())
+}
+
+/// Rootless podman, which wants a home, a runtime directory, and a root file system
+/// that it may write to. Nobody gives it a registry, a network or control groups.
+const PODMAN_RUN: &str = "\
+export HOME=/tmp/home XDG_RUNTIME_DIR=/tmp/run && mkdir -p -m 700 $HOME $XDG_RUNTIME_DIR
+cp -r /image /tmp/image
+exec timeout 100 podman --cgroup-manager=cgroupfs --storage-driver=vfs run --rm --network=none \
+    --cgroups=disabled --rootfs /tmp/image /bin/sh -c 'busybox head -n1 /proc/meminfo && id -u'";
+
+fn podman_works_when_it_works_without_us() -> Verdict {
+    let image = support::folder()?;
+    fs::set_permissions(image.path(), fs::Permissions::from_mode(0o755))?;
+    for folder in ["bin", "dev", "etc", "proc", "run", "sys", "tmp", "var"] {
+        fs::create_dir(image.path().join(folder))?;
+    }
+    fs::copy("/bin/busybox", image.path().join("bin/busybox"))?;
+    for applet in ["sh", "id"] {
+        symlink("busybox", image.path().join("bin").join(applet))?;
+    }
+    let volume = format!("{}:/image:ro", image.path().display());
+    for (confinement, works) in CONFINEMENTS {
+        let run = |view: &[&str]| -> Result<Ran> {
+            let options = [&["-u", "1000", "-v", &volume], confinement, view].concat();
+            container::run(&options, &["sh", "-c", PODMAN_RUN])
+        };
+        let (with, without) = (run(&[])?, run(&["--no-view"])?);
+        with.equal(
+            "as without us",
+            &(with.status, &with.stdout),
+            &(without.status, &without.stdout),
+        )?;
+        let is_free = Some(works) == CONFINEMENTS.map(|(_, works)| works).into_iter().max();
+        with.equal("it works", &(with.status == Some(0)), &is_free)?;
+        with.equal("who it is inside", &with.stdout.ends_with("kB\n0\n"), &is_free)?;
     }
     Ok(())
 }

@@ -106,6 +106,7 @@ const PACKAGES: &[Package] = &[
     program("hwloc-nox", "hwloc-ls", For::Test, "the topology that it builds is checked"),
     program("numactl", "numactl", For::Test, "its nodes are checked"),
     program("bubblewrap", "bwrap", For::Test, "containers in containers are tried with it"),
+    program("podman", "podman", For::Test, "containers in containers are tried with it, too"),
     program("sysstat", "mpstat", For::Test, "mpstat's CPU shares are checked"),
     program("python3", "python3", For::Test, "os.cpu_count() is checked"),
     Package {
