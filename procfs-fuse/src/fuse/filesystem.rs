@@ -162,7 +162,7 @@ impl Filesystem {
     /// be said, or when saying it has killed workers.
     fn identify(
         &self,
-        place: Place<'_>,
+        place: Place,
         request: &Request<'_>,
         slot: &Slot,
     ) -> Option<[u64; OPENING_WORDS]> {
@@ -178,7 +178,7 @@ impl Filesystem {
     pub(super) fn numbers(
         &self,
         numbered: Numbered,
-        place: Place<'_>,
+        place: Place,
         request: &Request<'_>,
         slot: &Slot,
     ) -> Numbers {
@@ -227,7 +227,7 @@ impl Filesystem {
         quarantined
     }
 
-    pub(super) fn place(&self, number: u64) -> Result<Place<'_>, Errno> {
+    pub(super) fn place(&self, number: u64) -> Result<Place, Errno> {
         self.tree.place(number).ok_or(Errno::ESTALE)
     }
 }
@@ -242,9 +242,9 @@ fn outcome_of(shown: Shown) -> Outcome {
 }
 
 /// Why something cannot be opened and read.
-fn not_a_file(place: Place<'_>) -> Errno {
+fn not_a_file(place: Place) -> Errno {
     match place.kind() {
-        Kind::Directory => Errno::EISDIR,
+        Kind::Directory { .. } => Errno::EISDIR,
         Kind::File { .. } | Kind::Link => Errno::EINVAL,
     }
 }

@@ -11,8 +11,7 @@
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::SeqCst;
 
 use fuser::FopenFlags;
@@ -23,7 +22,7 @@ use crate::fuse::open_files::UNRECORDED;
 use crate::fuse::reply::{Attributes, Dirent, Known, Reply};
 use crate::fuse::request::Request;
 use crate::fuse::tree::Place;
-use crate::serve::{Kind, Numbers};
+use crate::serve::{Kind, Numbered, Numbers, path_of};
 use crate::shared::slots::Slot;
 
 /// Bytes of a page of the kernel's files below `/sys`, which say that they have
@@ -39,16 +38,31 @@ impl Filesystem {
         reply: &mut Reply,
     ) -> Result<(), Errno> {
         let directory = self.place(request.node)?;
-        let found = self.tree.child(directory, name).ok_or(Errno::ENOENT)?;
-        let known = if found.depends_on_who_looks() {
-            let numbers = self.numbers_of(found, directory, request, slot);
-            host_path(&numbers, found).filter(|path| is_there(path)).ok_or(Errno::ENOENT)?;
-            Known::ToWhoAsks
-        } else {
-            Known::ToAll
+        let name = str::from_utf8(name).map_err(|_not_ours| Errno::ENOENT)?;
+        let (path, which) = directory.below(name);
+        let known = self.tree.node_at(&path).and_then(|node| Place::new(node, which));
+        let (found, known) = match known.filter(|place| !self.tree.depends_on_who_looks(*place)) {
+            Some(place) => (place, Known::ToAll),
+            None => self.look_for(&path, which, directory, request, slot).ok_or(Errno::ENOENT)?,
         };
         reply.entry(&self.attributes(found), known);
         Ok(())
+    }
+
+    /// What whoever looks into `directory` finds at `path`, and who else will.
+    fn look_for(
+        &self,
+        path: &str,
+        which: Option<u32>,
+        directory: Place,
+        request: &Request<'_>,
+        slot: &Slot,
+    ) -> Option<(Place, Known)> {
+        let numbers = self.numbers_in(path, directory, request, slot);
+        let host = host_path(&numbers, path, which).filter(|host| is_there(host))?;
+        let place = Place::new(self.tree.find(path, &host)?, which)?;
+        let depends = self.tree.depends_on_who_looks(place);
+        Some((place, if depends { Known::ToWhoAsks } else { Known::ToAll }))
     }
 
     pub(super) fn getattr(&self, number: u64, reply: &mut Reply) -> Result<(), Errno> {
@@ -65,8 +79,8 @@ impl Filesystem {
         reply: &mut Reply,
     ) -> Result<(), Errno> {
         let link = self.place(request.node)?;
-        let numbers = self.numbers_of(link, link, request, slot);
-        let path = host_path(&numbers, link).ok_or(Errno::ENOENT)?;
+        let numbers = self.numbers_in(link.path(), link, request, slot);
+        let path = host_path(&numbers, link.path(), link.which).ok_or(Errno::ENOENT)?;
         let target = fs::read_link(path)
             .map_err(|error| error.raw_os_error().map_or(Errno::EIO, Errno::from_raw))?;
         let target =
@@ -78,7 +92,7 @@ impl Filesystem {
     pub(super) fn opendir(&self, number: u64, reply: &mut Reply) -> Result<(), Errno> {
         match self.place(number)?.kind() {
             // The kernel keeps no listing: the next one who lists may see another.
-            Kind::Directory => reply.opened(UNRECORDED, FopenFlags::empty()),
+            Kind::Directory { .. } => reply.opened(UNRECORDED, FopenFlags::empty()),
             Kind::File { .. } | Kind::Link => return Err(Errno::ENOTDIR),
         }
         Ok(())
@@ -96,11 +110,10 @@ impl Filesystem {
         let directory = self.place(request.node)?;
         let parent = self.tree.parent(directory).ok_or(Errno::ESTALE)?;
         let dots = [(directory, ".".to_owned()), (parent, "..".to_owned())];
-        let names = self.names_in(directory, request, slot);
-        let names = dots.into_iter().map(Some).chain(names);
+        let names = self.names_in(directory, request, slot).into_iter();
+        let names = dots.into_iter().chain(names.map(|place| (place, place.name())));
         let skipped = usize::try_from(offset).unwrap_or(usize::MAX);
-        for (next, name) in (1..).zip(names).skip(skipped) {
-            let Some((place, name)) = name else { continue };
+        for (next, (place, name)) in (1..).zip(names).skip(skipped) {
             let (inode, mode) = (place.inode(), mode(place));
             if !reply.dirent(size, &Dirent { inode, next, mode, name: &name }) {
                 break;
@@ -109,92 +122,91 @@ impl Filesystem {
         Ok(())
     }
 
-    /// The names in `directory`; `None` in the place of one that is not there for
-    /// the one who looks. Those with numbers come last, so that a listing in several
-    /// parts goes on where it was when there are more or fewer of them.
-    fn names_in<'a>(
-        &'a self,
-        directory: Place<'a>,
-        request: &Request<'_>,
-        slot: &Slot,
-    ) -> Vec<Option<(Place<'a>, String)>> {
-        let (numbered, others): (Vec<_>, Vec<_>) =
-            self.tree.children(directory).partition(|child| child.named().is_some());
-        let numbers = match others.iter().find(|child| child.depends_on_who_looks()) {
-            Some(child) => self.numbers_of(*child, directory, request, slot),
-            None => Numbers::Hosts,
+    /// The names in `directory` for the one who looks. Those with numbers come last, so
+    /// that a listing in several parts goes on where it was when there are more or
+    /// fewer of them.
+    fn names_in(&self, directory: Place, request: &Request<'_>, slot: &Slot) -> Vec<Place> {
+        let numbers = self.numbers_in(directory.path(), directory, request, slot);
+        let Some(host) = host_path(&numbers, directory.path(), directory.which) else {
+            return Vec::new();
         };
-        let others = others.into_iter().map(|child| {
-            let is_seen = !child.depends_on_who_looks()
-                || host_path(&numbers, child).is_some_and(|path| is_there(&path));
-            is_seen.then(|| (child, child.name()))
-        });
-        let path = Path::new("/").join(directory.path());
-        let numbered = numbered.into_iter().flat_map(|child| {
-            let numbers = self.numbers_of(child, directory, request, slot);
-            let found = child.named().map(|numbered| numbers.in_directory(numbered, &path));
-            found.into_iter().flatten().map(move |id| Place { which: Some(id), ..child })
-        });
-        others.chain(numbered.map(|place| Some((place, place.name())))).collect()
+        let (mut plain, mut numbered) = (Vec::new(), Vec::new());
+        for name in self.tree.names.names_in(&host, directory.path()) {
+            let (path, which) = directory.below(&name);
+            match Numbered::named(&name).filter(|_numbered| which.is_none()) {
+                None => {
+                    let node = self.tree.find(&path, &host.join(&name));
+                    plain.extend(node.and_then(|node| Place::new(node, which)));
+                }
+                Some(kind) => {
+                    let numbers = self.numbers(kind, directory, request, slot);
+                    numbered.extend(self.numbered_in(kind, &numbers, &path, &host));
+                }
+            }
+        }
+        plain.append(&mut numbered);
+        plain
     }
 
-    /// What the number of `place` means to whoever looks at or into `at`.
-    fn numbers_of(
+    /// Those with these `numbers` that are at `path`, in the host's directory `host`.
+    fn numbered_in(
         &self,
-        place: Place<'_>,
-        at: Place<'_>,
-        request: &Request<'_>,
-        slot: &Slot,
-    ) -> Numbers {
-        match place.numbered() {
-            Some(numbered) => self.numbers(numbered, at, request, slot),
+        numbered: Numbered,
+        numbers: &Numbers,
+        path: &str,
+        host: &Path,
+    ) -> Vec<Place> {
+        let ids = numbers.in_directory(numbered, host).into_iter();
+        let found = ids.filter_map(|id| {
+            let example = host.join(path_of(numbered.any(), numbers.physical(id)?));
+            Place::new(self.tree.find(path, &example)?, Some(id))
+        });
+        found.collect()
+    }
+
+    /// What the number in `path` means to whoever looks at or into `at`.
+    fn numbers_in(&self, path: &str, at: Place, request: &Request<'_>, slot: &Slot) -> Numbers {
+        match Numbered::in_path(path) {
+            Some((numbered, _before)) => self.numbers(numbered, at, request, slot),
             None => Numbers::Hosts,
         }
     }
 
-    fn attributes(&self, place: Place<'_>) -> Attributes {
+    fn attributes(&self, place: Place) -> Attributes {
         let (size, block_size) = sizes(place);
         Attributes {
             number: place.number(),
             inode: place.inode(),
             size,
             mode: mode(place),
-            links: self.links(place),
+            links: links(place),
             time: self.shared.header.mounted_at.load(SeqCst),
             block_size,
         }
     }
-
-    fn links(&self, place: Place<'_>) -> u32 {
-        let is_directory = |place: &Place<'_>| matches!(place.kind(), Kind::Directory);
-        if !is_directory(&place) {
-            return 1;
-        }
-        let inside = || self.tree.children(place).filter(is_directory);
-        if inside().any(|place| place.named().is_some()) {
-            // Remembered for everybody: the host's.
-            let hosts = fs::metadata(Path::new("/").join(place.path()));
-            return hosts.map_or(2, |hosts| u32::try_from(hosts.nlink()).unwrap_or(u32::MAX));
-        }
-        // ".", its name above, and ".." of each directory in it
-        inside().fold(2, |links, _directory| links + 1)
-    }
 }
 
-/// Where the host has what `place` is for somebody with these `numbers`.
-fn host_path(numbers: &Numbers, place: Place<'_>) -> Option<String> {
-    numbers.path(place.path(), place.which).map(|path| format!("/{path}"))
+/// Where the host has what is at `path` for somebody with these `numbers`.
+fn host_path(numbers: &Numbers, path: &str, which: Option<u32>) -> Option<PathBuf> {
+    numbers.path(path, which).map(|path| Path::new("/").join(path))
 }
 
-fn is_there(path: &str) -> bool {
+fn is_there(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok()
+}
+
+fn links(place: Place) -> u32 {
+    match place.kind() {
+        Kind::Directory { links } => links,
+        Kind::File { .. } | Kind::Link => 1,
+    }
 }
 
 /// Type and permission bits, as the kernel's own file has them, but that nobody
 /// may write.
-fn mode(place: Place<'_>) -> u32 {
+fn mode(place: Place) -> u32 {
     match place.kind() {
-        Kind::Directory => libc::S_IFDIR | 0o555,
+        Kind::Directory { .. } => libc::S_IFDIR | 0o555,
         Kind::File { entry, .. } => libc::S_IFREG | u32::from(entry.mode),
         Kind::Link => libc::S_IFLNK | 0o777,
     }
@@ -205,7 +217,7 @@ fn mode(place: Place<'_>) -> u32 {
 /// A file that says 0 is one that `sendfile(2)` finds at its end: busybox `cat`
 /// would print nothing. So ours say what those of `/sys` do: more than there is, and
 /// not more than is read at once, by which programs know that a size is none.
-fn sizes(place: Place<'_>) -> (u64, u32) {
+fn sizes(place: Place) -> (u64, u32) {
     const PROC_BLOCK: u32 = 1024;
     let size = match place.kind() {
         Kind::File { size: Some(size), .. } => rounded(size),
@@ -215,7 +227,7 @@ fn sizes(place: Place<'_>) -> (u64, u32) {
             let text = fs::read(Path::new("/").join(place.path()));
             rounded(text.map_or(0, |text| text.len() as u64 * 2))
         }
-        Kind::Directory | Kind::Link => return (0, PROC_BLOCK),
+        Kind::Directory { .. } | Kind::Link => return (0, PROC_BLOCK),
     };
     (u64::from(size), size)
 }

@@ -1,29 +1,52 @@
-//! The directories, files and links of the mount, derived from what is listed.
+//! The directories, files and links of the mount, each found when it is asked for.
 //!
 //! The one idea: a node's number is computed from its path alone
 //! ([`number_of`]), so it is the same in every process and every version that
 //! serves the path. The kernel keeps node numbers for as long as a container
-//! runs, far longer than a worker lives.
+//! runs, far longer than a worker lives. What a number stands for is noted in the
+//! memory that outlives workers; a worker that is asked for another one (the version
+//! before kept no such notes) goes through the machine's names until it comes upon it.
 //!
 //! What is about a CPU is in the tree once, below `cpu*`, and stands for the same
 //! thing of every CPU there may ever be; blocks of memory likewise, below `memory*`.
 //! A [`Place`] is a node and the number of one of these, and its number has both.
 //!
-//! What this module does not do: say what a file contains or which CPUs and blocks
-//! somebody has (`serve`), or encode answers (`reply`).
+//! What this module does not do: look at the machine, say what a file contains or
+//! which CPUs and blocks somebody has (`serve`), or encode answers (`reply`).
 
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
-use crate::serve::{self, File, Listed, Numbered};
+use parking_lot::{Mutex, RwLock};
+
+use crate::serve::{self, File, Found, Kind, Names, Numbered, Walk};
+use crate::shared::paths::Paths;
 
 /// The number of the mount's root; `FUSE_ROOT_ID`.
 pub const ROOT: u64 = 1;
 
-/// All nodes, the root first.
+/// The nodes that were come upon so far.
 #[derive(Debug)]
 pub struct Tree {
-    nodes: Vec<Node>,
-    places: HashMap<u32, usize>,
+    /// What the machine has.
+    pub names: Names,
+    /// Root of the machine: `/`.
+    root: PathBuf,
+    /// There are no more of them than the machine has names, so they stay for as
+    /// long as the process lives.
+    nodes: RwLock<HashMap<u32, &'static Node>>,
+    /// What earlier workers came upon.
+    noted: &'static Paths,
+    unseen: Mutex<Unseen>,
+}
+
+/// What numbers may stand for that nobody has asked for by name.
+#[derive(Debug)]
+struct Unseen {
+    walk: Walk,
+    /// What the walk has passed.
+    passed: HashMap<u32, Found>,
 }
 
 /// One directory, file or link; the same one of each CPU or block is one node.
@@ -31,21 +54,19 @@ pub struct Tree {
 pub struct Node {
     /// See [`number_of`].
     number: u32,
-    /// Number of the directory it is in; the root's is its own.
-    parent: u32,
-    /// What it is, and where.
-    listed: Listed,
+    path: String,
+    kind: Kind,
     /// What it is about, when that is one of several.
     numbered: Option<Numbered>,
-    /// The numbers of what is in it, when it is a directory.
-    children: Vec<u32>,
+    /// Whether every CPU has it; looked at when it matters.
+    is_everywhere: OnceLock<bool>,
 }
 
 /// A node, and which CPU or block of memory it is about.
 #[derive(Debug, Clone, Copy)]
-pub struct Place<'a> {
+pub struct Place {
     /// The node.
-    pub node: &'a Node,
+    pub node: &'static Node,
     /// The number of that as the reader counts; `None` for what is about none.
     pub which: Option<u32>,
 }
@@ -67,78 +88,98 @@ pub fn number_of(path: &str) -> u32 {
 const PRIME: u32 = 0x0100_0193;
 
 impl Tree {
-    /// The tree of what is listed and the directories above it.
-    pub fn new(listed: impl IntoIterator<Item = Listed>) -> Self {
-        let number = number_of("");
-        let root = Node::new(number, number, directory(""));
-        let mut tree = Self { nodes: vec![root], places: HashMap::from([(number, 0)]) };
-        for listed in listed {
-            tree.add(listed);
+    /// The tree of the machine below `root`, of which earlier workers have `noted`
+    /// something; nothing is looked at yet.
+    pub fn new(root: &Path, noted: &'static Paths) -> Self {
+        let names = Names::new(root);
+        let unseen = Unseen { walk: names.walk(), passed: HashMap::new() };
+        Self {
+            names,
+            root: root.to_owned(),
+            nodes: RwLock::default(),
+            noted,
+            unseen: Mutex::new(unseen),
         }
-        tree
     }
 
     /// What has this number, if there is anything.
-    pub fn place(&self, number: u64) -> Option<Place<'_>> {
-        let [which, node] = halves(number);
-        let node = self.nodes.get(*self.places.get(&node)?)?;
-        let place = Place { node, which: which.checked_sub(1) };
-        (place.which.is_some() == place.numbered().is_some()).then_some(place)
+    pub fn place(&self, number: u64) -> Option<Place> {
+        let [which, number] = halves(number);
+        let node = self.known(number).or_else(|| self.seek(number))?;
+        Place::new(node, which.checked_sub(1))
     }
 
-    /// What is called `name` in `directory`, if there is such a thing at all.
-    pub fn child(&self, directory: Place<'_>, name: &[u8]) -> Option<Place<'_>> {
-        let name = str::from_utf8(name).ok()?;
-        let mut places = self.children(directory).filter(|place| place.named().is_none());
-        places.find(|place| place.node.name() == name).or_else(|| {
-            let (numbered, number) = Numbered::in_name(name)?;
-            let of_all = self.children(directory).find(|place| place.named() == Some(numbered))?;
-            Some(Place { which: directory.which.or(Some(number)), ..of_all })
+    /// The node at `path`, if it was come upon before.
+    pub fn node_at(&self, path: &str) -> Option<&'static Node> {
+        self.known(number_of(path))
+    }
+
+    /// The node at `path`, if it was come upon before or the machine has, at `host`,
+    /// something that is served there.
+    pub fn find(&self, path: &str, host: &Path) -> Option<&'static Node> {
+        let number = number_of(path);
+        self.known(number).or_else(|| {
+            let kind = self.names.kind_at(host, path)?;
+            // Two threads may come upon it at once: the first one's stays.
+            let mut nodes = self.nodes.write();
+            let node = nodes.entry(number).or_insert_with(|| Box::leak(Node::new(path, kind)));
+            self.noted.note(number, path);
+            Some(*node)
         })
     }
 
-    /// What is in `directory`. That which is named by number is there once, without
-    /// one.
-    pub fn children<'a>(&'a self, directory: Place<'_>) -> impl Iterator<Item = Place<'a>> {
-        let indices = directory.node.children.iter().filter_map(|child| self.places.get(child));
-        let nodes: Vec<_> = indices.filter_map(|index| self.nodes.get(*index)).collect();
-        nodes.into_iter().map(move |node| Place { node, which: directory.which })
-    }
-
     /// The directory that `place` is in.
-    pub fn parent(&self, place: Place<'_>) -> Option<Place<'_>> {
-        let index = self.places.get(&place.node.parent)?;
-        let node = self.nodes.get(*index)?;
-        let which = place.which.filter(|_which| node.numbered.is_some());
-        Some(Place { node, which })
+    pub fn parent(&self, place: Place) -> Option<Place> {
+        let path = place.path().rsplit_once('/').map_or("", |(above, _name)| above);
+        let which = place.which.filter(|_which| Numbered::in_path(path).is_some());
+        let number = number_of(path);
+        let node = self.known(number).or_else(|| self.seek(number))?;
+        Place::new(node, which)
     }
 
-    fn add(&mut self, listed: Listed) {
-        let mut parent = number_of("");
-        let path = listed.path.clone();
-        for (slash, _) in path.match_indices('/') {
-            let (above, _) = path.split_at(slash);
-            parent = self.insert(parent, directory(above));
+    /// True when `place` is there for some who look and not for others.
+    pub fn depends_on_who_looks(&self, place: Place) -> bool {
+        let looked = || self.names.is_everywhere(place.path());
+        place.named().is_some() || !place.node.is_everywhere.get_or_init(looked)
+    }
+
+    fn known(&self, number: u32) -> Option<&'static Node> {
+        self.nodes.read().get(&number).copied()
+    }
+
+    /// The node with this number, which nobody has asked for by name.
+    fn seek(&self, number: u32) -> Option<&'static Node> {
+        let is_it = |path: &&str| number_of(path) == number;
+        if let Some(path) = serve::plain_paths().find(is_it) {
+            return self.find(path, &self.root.join(path));
         }
-        self.insert(parent, listed);
-    }
-
-    /// Adds a node unless there is one at its path; returns its number.
-    fn insert(&mut self, parent: u32, listed: Listed) -> u32 {
-        let number = number_of(&listed.path);
-        if self.places.contains_key(&number) {
-            return number;
+        if let Some(path) = self.noted.find(number) {
+            return self.find(&path, &self.names.first_place(&path)?);
         }
-        self.places.insert(number, self.nodes.len());
-        self.nodes.push(Node::new(number, parent, listed));
-        let above = self.places.get(&parent).and_then(|place| self.nodes.get_mut(*place));
-        above.into_iter().for_each(|above| above.children.push(number));
-        number
+        if let Some(path) = self.names.linked_paths().find(is_it) {
+            return self.find(path, &self.root.join(path));
+        }
+        self.walk_to(number)
     }
-}
 
-fn directory(path: &str) -> Listed {
-    Listed { path: path.to_owned(), kind: serve::Kind::Directory, is_everywhere: true }
+    /// Goes through the names of the machine for one with this number, from where it
+    /// was left the last time.
+    fn walk_to(&self, number: u32) -> Option<&'static Node> {
+        let found = {
+            let Unseen { walk, passed } = &mut *self.unseen.lock();
+            if !passed.contains_key(&number) {
+                for found in walk {
+                    let passing = number_of(&found.path);
+                    passed.insert(passing, found);
+                    if passing == number {
+                        break;
+                    }
+                }
+            }
+            passed.get(&number)?.clone()
+        };
+        self.find(&found.path, &found.host)
+    }
 }
 
 /// The upper and the lower 32 bits.
@@ -148,18 +189,29 @@ fn halves(number: u64) -> [u32; 2] {
 }
 
 impl Node {
-    fn new(number: u32, parent: u32, listed: Listed) -> Self {
-        let numbered = Numbered::in_path(&listed.path).map(|(numbered, _before)| numbered);
-        Self { number, parent, listed, numbered, children: Vec::new() }
+    fn new(path: &str, kind: Kind) -> Box<Self> {
+        Box::new(Self {
+            number: number_of(path),
+            path: path.to_owned(),
+            kind,
+            numbered: Numbered::in_path(path).map(|(numbered, _before)| numbered),
+            is_everywhere: OnceLock::new(),
+        })
     }
 
     /// The last part of its path; empty for the root.
     fn name(&self) -> &str {
-        self.listed.path.rsplit('/').next().unwrap_or_default()
+        self.path.rsplit('/').next().unwrap_or_default()
     }
 }
 
-impl<'a> Place<'a> {
+impl Place {
+    /// `node`, or the one of it that is about this CPU or block; `None` for one that
+    /// is about one of several when it is not said which, and the other way round.
+    pub fn new(node: &'static Node, which: Option<u32>) -> Option<Self> {
+        (which.is_some() == node.numbered.is_some()).then_some(Self { node, which })
+    }
+
     /// Its number for the kernel: that of the node, and above its 32 bits that of
     /// the CPU or block, counted from 1.
     pub fn number(self) -> u64 {
@@ -174,8 +226,22 @@ impl<'a> Place<'a> {
     }
 
     /// Its path, in which one part may be `cpu*` or `memory*`.
-    pub fn path(self) -> &'a str {
-        &self.node.listed.path
+    pub fn path(self) -> &'static str {
+        &self.node.path
+    }
+
+    /// The path of what is called `name` in it, and the number in that.
+    pub fn below(self, name: &str) -> (String, Option<u32>) {
+        let numbered = match self.which {
+            Some(_already) => None,
+            None => Numbered::in_name(name),
+        };
+        let (name, which) = match numbered {
+            Some((numbered, number)) => (numbered.any(), Some(number)),
+            None => (name, self.which),
+        };
+        let slash = if self.path().is_empty() { "" } else { "/" };
+        (format!("{}{slash}{name}", self.path()), which)
     }
 
     /// Its name in its directory.
@@ -187,17 +253,15 @@ impl<'a> Place<'a> {
     }
 
     /// What it is.
-    pub fn kind(self) -> serve::Kind {
-        self.node.listed.kind
+    pub fn kind(self) -> Kind {
+        self.node.kind
     }
 
     /// As an open file; `None` when it is none.
-    pub fn file(self) -> Option<File<'a>> {
+    pub fn file(self) -> Option<File<'static>> {
         match self.kind() {
-            serve::Kind::File { entry, .. } => {
-                Some(File { entry, path: self.path(), which: self.which })
-            }
-            serve::Kind::Directory | serve::Kind::Link => None,
+            Kind::File { entry, .. } => Some(File { entry, path: self.path(), which: self.which }),
+            Kind::Directory { .. } | Kind::Link => None,
         }
     }
 
@@ -210,48 +274,69 @@ impl<'a> Place<'a> {
     pub fn named(self) -> Option<Numbered> {
         self.numbered().filter(|numbered| self.node.name() == numbered.any())
     }
-
-    /// True when it is there for some who look and not for others.
-    pub fn depends_on_who_looks(self) -> bool {
-        self.named().is_some() || !self.node.listed.is_everywhere
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::fd::AsFd;
+    use std::os::unix::fs::symlink;
+
     use super::*;
-    use crate::serve::Kind;
+    use crate::sys::shared_memory;
 
-    /// A tree of files, links (`@` at the end) and, with `?`, things that not every
-    /// CPU has.
-    fn tree(paths: &[&str]) -> Tree {
-        Tree::new(paths.iter().map(|path| Listed {
-            path: path.trim_end_matches(['@', '?']).to_owned(),
-            kind: if path.ends_with('@') {
-                Kind::Link
-            } else {
-                Kind::File { entry: &crate::catalog::CATALOG[0], size: None }
-            },
-            is_everywhere: !path.contains('?'),
-        }))
+    const CPU: &str = "sys/devices/system/cpu";
+
+    /// A machine with the CPUs 0, 1 and 7, of which only the last can be unplugged.
+    fn machine() -> tempfile::TempDir {
+        let machine = tempfile::tempdir().unwrap();
+        let write = |path: &str| {
+            let path = machine.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, "").unwrap();
+        };
+        write("proc/meminfo");
+        write(&format!("{CPU}/online"));
+        for cpu in [0, 1, 7] {
+            write(&format!("{CPU}/cpu{cpu}/topology/core_id"));
+        }
+        write(&format!("{CPU}/cpu7/online"));
+        symlink("../../node/node0", machine.path().join(CPU).join("cpu7/node0")).unwrap();
+        machine
     }
 
-    const PATHS: &[&str] =
-        &["proc/meminfo", "cpu/online", "cpu/cpu*/core_id", "cpu/cpu*/online?", "cpu/cpu*/node0@?"];
-
-    fn find<'a>(tree: &'a Tree, path: &str) -> Option<Place<'a>> {
-        let root = tree.place(ROOT).unwrap();
-        path.split('/').try_fold(root, |place, name| tree.child(place, name.as_bytes()))
+    /// Memory in which nothing is noted.
+    fn nothing_noted() -> &'static Paths {
+        &shared_memory::map(shared_memory::create().unwrap().as_fd()).unwrap().paths
     }
+
+    fn tree(root: &Path) -> Tree {
+        Tree::new(root, nothing_noted())
+    }
+
+    /// Looks `path` up, from the root on, as somebody who has all of the host's CPUs.
+    fn find(tree: &Tree, path: &str) -> Option<Place> {
+        path.split('/').try_fold(tree.place(ROOT)?, |place, name| {
+            let (path, which) = place.below(name);
+            let host = which.map_or(path.clone(), |which| serve::path_of(&path, which));
+            Place::new(tree.find(&path, &tree.root.join(host))?, which)
+        })
+    }
+
+    const PATHS: &[&str] = &[
+        "proc/meminfo",
+        "sys/devices/system/cpu/online",
+        "sys/devices/system/cpu/cpu0/topology/core_id",
+        "sys/devices/system/cpu/cpu7/node0",
+    ];
 
     #[test]
     fn no_two_paths_of_this_machine_share_a_number() {
-        let listed = serve::list(std::path::Path::new("/"));
-        let paths: Vec<_> = listed.iter().map(|listed| listed.path.clone()).collect();
-        let tree = Tree::new(listed);
-        for path in paths {
-            let place = tree.nodes.get(tree.places[&number_of(&path)]).unwrap();
-            assert_eq!(place.listed.path, path);
+        let tree = tree(Path::new("/"));
+        for listed in serve::list(Path::new("/")) {
+            let found = tree.known(number_of(&listed.path));
+            let found = found.or_else(|| tree.seek(number_of(&listed.path))).unwrap();
+            assert_eq!(found.path, listed.path);
         }
     }
 
@@ -262,17 +347,17 @@ mod tests {
         assert_eq!(number_of(""), 1);
         assert_eq!(number_of("proc"), 0xec3e_2fe1);
         assert_eq!(number_of("proc/meminfo"), 0x8cac_d7f3);
-        let tree = tree(PATHS);
-        let number = find(&tree, "cpu/cpu2/core_id").unwrap().number();
-        assert_eq!(number, 3 << 32 | u64::from(number_of("cpu/cpu*/core_id")));
+        let machine = machine();
+        let number = find(&tree(machine.path()), PATHS[2]).unwrap().number();
+        assert_eq!(number, 1 << 32 | u64::from(number_of(&format!("{CPU}/cpu*/topology/core_id"))));
     }
 
     #[test]
     fn every_path_can_be_walked_there_and_back() {
-        let tree = tree(PATHS);
-        for path in ["proc/meminfo", "cpu/online", "cpu/cpu0/core_id", "cpu/cpu7/node0"] {
+        let machine = machine();
+        let tree = tree(machine.path());
+        for path in PATHS {
             let place = find(&tree, path).unwrap();
-            assert_eq!(tree.place(place.number()).unwrap().path(), place.path());
             assert_eq!(place.name(), path.rsplit('/').next().unwrap());
             let mut above = place;
             for _part in path.split('/') {
@@ -282,22 +367,59 @@ mod tests {
         }
     }
 
+    /// The next worker is asked for numbers that nobody has looked up there.
     #[test]
-    fn what_is_not_listed_is_not_there() {
-        let tree = tree(PATHS);
-        for path in ["etc", "proc/", "proc/cpu0", "cpu/cpu*", "cpu/cpu01", "cpu/cpu0/cpu0"] {
+    fn a_number_is_enough_to_find_its_path() {
+        let machine = machine();
+        let notes = nothing_noted();
+        let before = Tree::new(machine.path(), notes);
+        let numbers: Vec<_> =
+            PATHS.iter().map(|path| find(&before, path).unwrap().number()).collect();
+        for after in [|_notes| nothing_noted(), |notes| notes] {
+            for number in &numbers {
+                let shown = |tree: &Tree| {
+                    let place = tree.place(*number)?;
+                    Some((place.path(), place.name(), tree.parent(place)?.number()))
+                };
+                assert_eq!(shown(&Tree::new(machine.path(), after(notes))), shown(&before));
+            }
+        }
+    }
+
+    /// Nor has the machine to be walked through for it, which takes long.
+    #[test]
+    fn what_was_noted_is_not_looked_for() {
+        let machine = machine();
+        let notes = nothing_noted();
+        let before = Tree::new(machine.path(), notes);
+        let number = find(&before, PATHS[3]).unwrap().number();
+        let after = Tree::new(machine.path(), notes);
+        after.place(number).unwrap();
+        assert!(after.unseen.lock().passed.is_empty());
+    }
+
+    #[test]
+    fn what_the_machine_has_not_is_not_there() {
+        let machine = machine();
+        let tree = tree(machine.path());
+        for path in ["etc", "proc/", "proc/cpu0", "proc/stat", "sys/devices/system/node"] {
             assert!(find(&tree, path).is_none(), "{path}");
         }
-        for number in [0xdead, 0, 1 << 32 | ROOT, u64::from(number_of("cpu/cpu*"))] {
+        for name in ["cpu*", "cpu01", "cpu2", "cpu0/cpu0", "cpu0/online"] {
+            assert!(find(&tree, &format!("{CPU}/{name}")).is_none(), "{name}");
+        }
+        for number in [0xdead, 0, 1 << 32 | ROOT, u64::from(number_of(&format!("{CPU}/cpu*")))] {
             assert!(tree.place(number).is_none(), "{number:x}");
         }
     }
 
     #[test]
     fn who_looks_matters_for_cpus_and_what_not_all_of_them_have() {
-        let tree = tree(PATHS);
-        let depends = |path| find(&tree, path).unwrap().depends_on_who_looks();
-        assert!(depends("cpu/cpu0") && depends("cpu/cpu0/online") && depends("cpu/cpu0/node0"));
-        assert!(!depends("cpu") && !depends("cpu/online") && !depends("cpu/cpu0/core_id"));
+        let machine = machine();
+        let tree = tree(machine.path());
+        let depends =
+            |path: &str| tree.depends_on_who_looks(find(&tree, &format!("{CPU}{path}")).unwrap());
+        assert!(depends("/cpu0") && depends("/cpu7/online") && depends("/cpu7/node0"));
+        assert!(!depends("") && !depends("/online") && !depends("/cpu0/topology/core_id"));
     }
 }

@@ -61,7 +61,7 @@ pub fn run(options: WorkerOptions) -> io::Result<()> {
         keep_buffers(bank);
     }
     prepare_to_crash(shared)?;
-    let tree = Tree::new(serve::list(&options.settings.root));
+    let tree = Tree::new(&options.settings.root, &shared.paths);
     let layout = options.rehearsals.iter().find_map(Rehearsal::layout).unwrap_or(TABLES);
     let source = if options.fallback {
         Source::Host

@@ -1,25 +1,17 @@
 //! The files of one machine: the catalogue's rows that the machine has.
 //!
-//! Kernels are built with and without some files, and a file that the host does
-//! not have is none for its containers either. So the rows are held against what
-//! is there: a plain path is looked for, a file of every block device where each of
-//! them is, and what is in a directory that is served as a whole is listed, each name
-//! with the first row that it matches.
-//!
-//! A directory named after a CPU is listed once for all of them, as `cpu*`, and one
-//! of a block of memory as `memory*`: which of them there are, and what their numbers
-//! mean, depends on who looks.
+//! A plain path is looked for, a file of every block device where each of them is; what
+//! is in a directory that is served as a whole is found by [`names`](super::names).
 //!
 //! What this module does not do: ask who looks. The names here are the same for
 //! everybody.
 
-use std::collections::BTreeMap;
-use std::fs::{self, DirEntry, Metadata};
-use std::os::unix::fs::PermissionsExt;
+use std::fs;
 use std::path::Path;
 
+use super::names::{Names, is_in_whole};
 use super::numbers::{Numbered, Numbers, path_of};
-use crate::catalog::{CATALOG, Entry, HIDDEN, WHOLE, matches};
+use crate::catalog::{CATALOG, Entry, WHOLE};
 
 /// One name that is served.
 #[derive(Debug, Clone)]
@@ -29,16 +21,16 @@ pub struct Listed {
     pub path: String,
     /// What it is.
     pub kind: Kind,
-    /// True when every CPU has it that has a directory (or link) there, and for
-    /// what is about no CPU.
-    pub is_everywhere: bool,
 }
 
 /// What a name stands for.
 #[derive(Debug, Clone, Copy)]
 pub enum Kind {
     /// A directory.
-    Directory,
+    Directory {
+        /// Number of names that lead to it, those in it included.
+        links: u32,
+    },
     /// A file.
     File {
         /// Its row.
@@ -104,14 +96,17 @@ impl Listed {
 }
 
 /// Everything that the machine below `root` has: single files in the catalogue's
-/// order, then each whole directory in the order of names.
+/// order, then what is in whole directories in the order of paths.
 pub fn list(root: &Path) -> Vec<Listed> {
-    let single = single_files(root).map(|(entry, path)| Listed {
-        path,
-        kind: Kind::File { entry, size: None },
-        is_everywhere: true,
+    let single = single_files(root)
+        .map(|(entry, path)| Listed { path, kind: Kind::File { entry, size: None } });
+    let names = Names::new(root);
+    let found = names.walk().filter_map(|found| {
+        Some(Listed { kind: names.kind_at(&found.host, &found.path)?, path: found.path })
     });
-    single.chain(WHOLE.iter().flat_map(|dir| whole(root, dir))).collect()
+    let mut whole: Vec<Listed> = found.collect();
+    whole.sort_unstable_by(|one, other| one.path.cmp(&other.path));
+    single.chain(whole).collect()
 }
 
 /// What a container is given, by paths: files, and the directories that are
@@ -126,28 +121,38 @@ pub fn mounts(root: &Path) -> Vec<String> {
     files.filter(|path| has_medium(&root.join(path))).chain(directories).collect()
 }
 
-fn single_files(root: &Path) -> impl Iterator<Item = (&'static Entry, String)> {
-    let is_single =
-        |entry: &&Entry| !WHOLE.iter().any(|dir| Path::new(entry.path).starts_with(dir));
-    let found =
-        |entry: &'static Entry| paths(root, entry.path).into_iter().map(move |path| (entry, path));
-    CATALOG.iter().filter(is_single).flat_map(found)
+/// The rows of single files whose path is theirs.
+pub(super) fn plain_rows() -> impl Iterator<Item = &'static Entry> {
+    rows().filter(|entry| links_in(entry.path).is_none())
 }
 
-/// Where the machine has what `pattern` stands for: there, or where each link leads
-/// that stands for its `*`. The kernel's files are mounted on where they are, and every
-/// link to them shows ours then.
-fn paths(root: &Path, pattern: &str) -> Vec<String> {
-    let mut paths = match pattern.split_once("/*/") {
-        Some((links, file)) => {
-            let entries = fs::read_dir(root.join(links)).into_iter().flatten().flatten();
-            entries.filter_map(|link| below(root, &link.path().join(file))).collect()
-        }
-        None => vec![pattern.to_owned()],
-    };
-    paths.retain(|path| root.join(path).exists());
-    paths.sort();
-    paths
+/// Those of the other rows that the machine below `root` has, where the link leads
+/// that stands for the `*` in the row. The kernel's files are mounted on where they
+/// are, and every link to them shows ours then.
+pub(super) fn linked_files(root: &Path) -> Vec<(&'static Entry, String)> {
+    let rows = rows().filter_map(|entry| Some((entry, links_in(entry.path)?)));
+    rows.flat_map(|(entry, (links, file))| {
+        let entries = fs::read_dir(root.join(links)).into_iter().flatten().flatten();
+        let found = entries.filter_map(|link| below(root, &link.path().join(file)));
+        let mut paths: Vec<_> = found.filter(|path| root.join(path).exists()).collect();
+        paths.sort_unstable();
+        paths.into_iter().map(move |path| (entry, path))
+    })
+    .collect()
+}
+
+fn single_files(root: &Path) -> impl Iterator<Item = (&'static Entry, String)> {
+    let there = plain_rows().filter(|entry| root.join(entry.path).exists());
+    there.map(|entry| (entry, entry.path.to_owned())).chain(linked_files(root))
+}
+
+fn rows() -> impl Iterator<Item = &'static Entry> {
+    CATALOG.iter().filter(|entry| !is_in_whole(entry.path))
+}
+
+/// The directory of links, and the file in each, that a row with a `*` is about.
+fn links_in(pattern: &str) -> Option<(&str, &str)> {
+    pattern.split_once("/*/")
 }
 
 /// `path` without links and without `root`.
@@ -156,80 +161,9 @@ fn below(root: &Path, path: &Path) -> Option<String> {
     Some(path.strip_prefix(root).ok()?.to_str()?.to_owned())
 }
 
-/// What was found at a path, and for how many CPUs.
-struct Found {
-    /// `None` for what is not served.
-    kind: Option<Kind>,
-    count: usize,
-}
-
-fn whole(root: &Path, dir: &str) -> Vec<Listed> {
-    let mut found = BTreeMap::new();
-    walk(&root.join(dir), dir, &mut found);
-    let cpus = |path: &str| {
-        let any = Numbered::Cpu.any();
-        let (before, _) = path.split_once(any)?;
-        found.get(&format!("{before}{any}")).map(|cpu| cpu.count)
-    };
-    let listed = |(path, place): (&String, &Found)| {
-        Some(Listed {
-            path: path.clone(),
-            kind: place.kind?,
-            is_everywhere: cpus(path).is_none_or(|cpus| cpus == place.count),
-        })
-    };
-    found.iter().filter_map(listed).collect()
-}
-
-/// Adds what is in the host's directory `dir`, which is served as `path`.
-fn walk(dir: &Path, path: &str, found: &mut BTreeMap<String, Found>) {
-    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-        let Ok(name) = entry.file_name().into_string() else { continue };
-        let numbered = Numbered::in_name(&name).map(|(numbered, _number)| numbered);
-        let name = numbered.map_or(name.as_str(), |numbered| numbered.any());
-        let path = format!("{path}/{name}");
-        let place = found
-            .entry(path.clone())
-            .or_insert_with(|| Found { kind: kind(&entry, &path), count: 0 });
-        place.count += 1;
-        // There may be thousands of blocks, all alike.
-        let is_like_others = numbered == Some(Numbered::MemoryBlock) && place.count > 1;
-        if matches!(place.kind, Some(Kind::Directory)) && !is_like_others {
-            walk(&entry.path(), &path, found);
-        }
-    }
-}
-
-/// What to serve at `path`, where the host has `entry`.
-fn kind(entry: &DirEntry, path: &str) -> Option<Kind> {
-    const LINKED_DIRECTORY: &str = "cpufreq";
-    if HIDDEN.iter().any(|pattern| matches(pattern, path)) {
-        return None;
-    }
-    let file_type = entry.file_type().ok()?;
-    // Frequencies belong to policies, which are numbered by the host's CPUs: what
-    // a CPU links to is shown in its place.
-    let is_policy = file_type.is_symlink() && entry.file_name() == LINKED_DIRECTORY;
-    if file_type.is_dir() || is_policy {
-        return Some(Kind::Directory);
-    }
-    if file_type.is_symlink() {
-        return Some(Kind::Link);
-    }
-    let row = CATALOG.iter().find(|row| matches(row.path, path))?;
-    let metadata = entry.metadata().ok().filter(is_for_everybody)?;
-    Some(Kind::File { entry: row, size: Some(metadata.len()) })
-}
-
-/// True for a file that the kernel lets everybody read.
-fn is_for_everybody(metadata: &Metadata) -> bool {
-    const READABLE: u32 = 0o444;
-    metadata.permissions().mode() & READABLE == READABLE
-}
-
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
+    use std::os::unix::fs::{PermissionsExt, symlink};
 
     use super::*;
 
@@ -271,13 +205,14 @@ mod tests {
     #[test]
     fn only_what_the_machine_has_and_everybody_may_read() {
         let machine = machine();
+        let names = Names::new(machine.path());
         let shown = |listed: &Listed| {
             let kind = match listed.kind {
-                Kind::Directory => "directory",
+                Kind::Directory { .. } => "directory",
                 Kind::File { entry, .. } => entry.path,
                 Kind::Link => "link",
             };
-            let uneven = if listed.is_everywhere { "" } else { ", not everywhere" };
+            let uneven = if names.is_everywhere(&listed.path) { "" } else { ", not everywhere" };
             format!("{}: {kind}{uneven}", listed.path)
         };
         let found: Vec<_> = list(machine.path()).iter().map(shown).collect();

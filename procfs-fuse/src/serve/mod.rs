@@ -15,11 +15,13 @@ mod decisions;
 mod faults;
 mod files;
 mod memory;
+mod names;
 mod numbers;
 mod opening;
 
 pub use files::{File, Kind, Listed, list, mounts};
 pub use memory::Memory;
+pub use names::{Found, Names, Walk, plain_paths};
 pub use numbers::{Numbered, Numbers, path_of};
 pub use opening::{GroupIds, OPENING_WORDS, Opening};
 

@@ -30,6 +30,11 @@ impl Numbered {
         }
     }
 
+    /// What is called `name` where one name stands for all of them.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|numbered| numbered.any() == name)
+    }
+
     /// What `path` is about, with what stands before the name in it.
     pub fn in_path(path: &str) -> Option<(Self, &str)> {
         Self::ALL.into_iter().find_map(|numbered| {
@@ -50,7 +55,7 @@ impl Numbered {
     }
 
     /// The numbers of those that have a name in `dir`, ascending.
-    fn all_in(self, dir: &Path) -> Vec<u32> {
+    pub(super) fn all_in(self, dir: &Path) -> Vec<u32> {
         let names = fs::read_dir(dir).into_iter().flatten();
         let number = |name: fs::DirEntry| self.number_in(name.file_name().to_str()?);
         let mut numbers: Vec<u32> = names.filter_map(|name| number(name.ok()?)).collect();

@@ -16,6 +16,7 @@ pub mod descriptors;
 pub mod header;
 pub mod histories;
 pub mod open_table;
+pub mod paths;
 pub mod quarantine;
 pub mod slots;
 pub mod texts;
@@ -42,6 +43,8 @@ pub struct Shared {
     pub histories: histories::Histories,
     /// What is counted for whoever watches.
     pub counters: counters::Counters,
+    /// What node numbers stand for.
+    pub paths: paths::Paths,
 }
 
 #[cfg(test)]
@@ -55,6 +58,6 @@ mod tests {
     #[test]
     fn another_size_is_another_layout() {
         assert_eq!((header::LAYOUT, offset_of!(Shared, quarantine)), (3, 430_080));
-        assert_eq!((header::TABLES, size_of::<Shared>()), (3, 36_573_184));
+        assert_eq!((header::TABLES, size_of::<Shared>()), (4, 37_097_472));
     }
 }
