@@ -1,9 +1,10 @@
 //! What a read costs: the kernel's own file, the [`floor`] of FUSE, lxcfs and
 //! portholefs, in one run.
 //!
-//! Absolute times move with the load of the machine, so the four are read in
-//! turns, by the same process in the same container, and compared as ratios.
-//! One operation is open, read to the end, close: what `free` and `cat` do.
+//! Absolute times move with the load of the machine, so all are read in turns, by
+//! the same process in the same container, and compared as ratios. The long tier of
+//! tests looks whether anything is slower than lxcfs; `cargo xtask bench` starts this
+//! program for all [`figures`].
 
 #![allow(
     clippy::print_stdout,
@@ -11,9 +12,13 @@
     reason = "the table is what the program is for"
 )]
 
+mod calls;
+mod figures;
 mod floor;
+mod memory;
 mod reader;
 mod rivals;
+mod starts;
 
 use std::process::ExitCode;
 
@@ -21,7 +26,7 @@ use anyhow::Result;
 use libtest_mimic::Trial;
 use support::{Group, Need, Verdict, alone};
 
-use reader::Timing;
+use reader::{Load, Span, Timing, Way};
 use rivals::Rivals;
 
 const NEEDS: &[Need] = &[
@@ -33,14 +38,17 @@ const NEEDS: &[Need] = &[
 ];
 
 /// The files that lxcfs serves too.
-const FILES: &[&str] =
+pub(crate) const FILES: &[&str] =
     &["proc/meminfo", "proc/stat", "proc/cpuinfo", "proc/uptime", "proc/loadavg", "proc/swaps"];
 
 /// How often each is measured, in turns.
 const ROUNDS: usize = 5;
 
+/// What a reader does in the long tier.
+const LOAD: Load = Load { way: Way::Open, threads: 1, span: Span::Milliseconds(400) };
+
 fn main() -> ExitCode {
-    if let Some(exit) = reader::main().or_else(floor::main) {
+    if let Some(exit) = reader::main().or_else(floor::main).or_else(figures::main) {
         return exit;
     }
     support::program::main(trials())
@@ -53,10 +61,8 @@ fn trials() -> Vec<Trial> {
 /// Measures every file, prints the table, and fails where a read through
 /// portholefs takes longer than one through lxcfs.
 fn compare() -> Verdict {
-    let group = Group::new(&["memory", "cpu"])?;
-    group.limit_memory(256 << 20)?;
-    group.limit_cpu(150_000)?;
-    let rivals = Rivals::start()?;
+    let group = limited_group()?;
+    let rivals = Rivals::start(None)?;
     println!(
         "\n{:14}{:>12}{:>12}{:>26}{:>26}{:>12}{:>12}{:>13}",
         "p50 / p99, us",
@@ -70,7 +76,10 @@ fn compare() -> Verdict {
     );
     let mut slower = Vec::new();
     for file in FILES {
-        let [kernel, floor, lxcfs, ours] = measure(&group, &rivals, file)?;
+        let timings = measure(&group, &rivals, file, LOAD, ROUNDS)?;
+        let [kernel, floor, lxcfs, ours] = timings.as_slice() else {
+            anyhow::bail!("there are not four rivals")
+        };
         println!(
             "{file:14}{:>12}{:>12}{:>26}{:>26}{:>12.1}{:>12.2}{:>13.1}",
             kernel.short(),
@@ -90,13 +99,27 @@ fn compare() -> Verdict {
     Ok(())
 }
 
+/// A control group with limits, as a container has.
+pub(crate) fn limited_group() -> Result<Group> {
+    let group = Group::new(&["memory", "cpu"])?;
+    group.limit_memory(256 << 20)?;
+    group.limit_cpu(150_000)?;
+    Ok(group)
+}
+
 /// Reads `file` of each rival in turns; the median round of each.
-fn measure(group: &Group, rivals: &Rivals, file: &str) -> Result<[Timing; 4]> {
-    let mut rounds: [Vec<Timing>; 4] = Default::default();
-    for _round in 0..ROUNDS {
-        for (timings, rival) in rounds.iter_mut().zip(rivals.all()) {
-            timings.push(reader::time(group, rival, file)?);
+pub(crate) fn measure(
+    group: &Group,
+    rivals: &Rivals,
+    file: &str,
+    load: Load,
+    rounds: usize,
+) -> Result<Vec<Timing>> {
+    let mut timings: Vec<Vec<Timing>> = rivals.all().iter().map(|_rival| Vec::new()).collect();
+    for _round in 0..rounds {
+        for (timings, rival) in timings.iter_mut().zip(rivals.all()) {
+            timings.push(reader::time(group, rival, file, load)?);
         }
     }
-    Ok(rounds.map(reader::median))
+    Ok(timings.into_iter().map(reader::median).collect())
 }

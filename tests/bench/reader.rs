@@ -2,7 +2,9 @@
 
 use std::fs::File;
 use std::io::Read as _;
-use std::process::ExitCode;
+use std::os::unix::fs::FileExt as _;
+use std::process::{Command, ExitCode};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -14,23 +16,65 @@ use crate::rivals::Rival;
 /// The first argument of the program when it is the reader.
 const READ: &str = "--read";
 
-/// How long one file is read in one round.
-const SPAN: Duration = Duration::from_millis(400);
+/// Reads of each thread before the first that counts: first reads open files and
+/// fill caches.
+pub(crate) const WARM_UP: u32 = 50;
 
-/// Reads before the first that counts: first reads open files and fill caches.
-const WARM_UP: u32 = 50;
+/// Larger than any of the files.
+const BUFFER: usize = 1 << 16;
+
+/// What one operation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// Open, read to the end, close: what `free` and `cat` do.
+    Open,
+    /// Read at offset 0 of a descriptor that is kept open: what `top` does.
+    Kept,
+}
+
+/// What a reader does.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Load {
+    /// What one operation is.
+    pub(crate) way: Way,
+    /// How many threads do it.
+    pub(crate) threads: usize,
+    /// For how long.
+    pub(crate) span: Span,
+}
+
+/// How long a reader reads.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Span {
+    /// So many milliseconds.
+    Milliseconds(u64),
+    /// So many operations of each thread.
+    Operations(u64),
+}
 
 /// What one round found.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Timing {
-    /// Half of the reads took at most so long, in microseconds.
+    /// Half of the operations took at most so long, in microseconds.
     pub(crate) p50: f64,
     /// All but one in a hundred took at most so long, in microseconds.
     pub(crate) p99: f64,
-    /// Reads in a second.
+    /// Operations in a second.
     pub(crate) rate: f64,
-    /// CPU time of the daemon for one read, in microseconds.
+    /// CPU time of the daemon for one operation, in microseconds.
     pub(crate) cpu: f64,
+}
+
+impl Way {
+    pub(crate) const ALL: [Self; 2] = [Self::Open, Self::Kept];
+
+    /// As figures have it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Kept => "kept",
+        }
+    }
 }
 
 impl Timing {
@@ -45,32 +89,52 @@ impl Timing {
     }
 }
 
-/// Reads one file of one rival for one round, in a container of `group`.
-pub(crate) fn time(group: &Group, rival: &Rival, file: &str) -> Result<Timing> {
+/// A reader of one file of one rival, in a container of `group`.
+pub(crate) fn command(group: &Group, rival: &Rival, file: &str, load: Load) -> Result<Command> {
     let program = std::env::current_exe()?;
     let path = rival.root.join(file);
+    let span = match load.span {
+        Span::Milliseconds(count) => format!("{count}ms"),
+        Span::Operations(count) => format!("{count}x"),
+    };
+    Ok(group.container(&[
+        &program.to_string_lossy(),
+        READ,
+        load.way.word(),
+        &load.threads.to_string(),
+        &span,
+        &path.to_string_lossy(),
+    ]))
+}
+
+/// Reads one file of one rival for one round, in a container of `group`.
+pub(crate) fn time(group: &Group, rival: &Rival, file: &str, load: Load) -> Result<Timing> {
     let before = cpu_seconds(&rival.pids)?;
-    let words = [&program.to_string_lossy(), READ, &path.to_string_lossy()];
-    let ran = Ran::new(&mut group.container(&words))?.succeeded()?;
+    let ran = Ran::new(&mut command(group, rival, file, load)?)?.succeeded()?;
     let after = cpu_seconds(&rival.pids)?;
     let numbers: Vec<f64> = ran.find("numbers", |text| {
         text.split_ascii_whitespace().map(|word| word.parse().ok()).collect()
     })?;
-    let [p50, p99, reads] = numbers.as_slice() else {
-        anyhow::bail!("there are not three numbers\n{ran}");
+    let [p50, p99, operations, seconds] = *numbers.as_slice() else {
+        anyhow::bail!("there are not four numbers\n{ran}");
     };
-    let cpu = (after - before) * 1e6 / (reads + f64::from(WARM_UP));
-    Ok(Timing { p50: *p50, p99: *p99, rate: reads / SPAN.as_secs_f64(), cpu })
+    let warm_up = f64::from(WARM_UP) * f64::from(u32::try_from(load.threads)?);
+    let cpu = (after - before) * 1e6 / (operations + warm_up);
+    Ok(Timing { p50, p99, rate: operations / seconds, cpu })
 }
 
-/// The round with the middle p50.
+/// The round with the middle p50; its CPU time is that of all rounds, since the clock
+/// of CPU time has ticks of 10 ms.
 pub(crate) fn median(mut rounds: Vec<Timing>) -> Timing {
     rounds.sort_by(|a, b| a.p50.total_cmp(&b.p50));
-    rounds.get(rounds.len() / 2).copied().unwrap_or_default()
+    let cpu: f64 = rounds.iter().map(|round| round.cpu * round.rate).sum();
+    let rate: f64 = rounds.iter().map(|round| round.rate).sum();
+    let middle = rounds.get(rounds.len() / 2).copied().unwrap_or_default();
+    Timing { cpu: if rate > 0.0 { cpu / rate } else { 0.0 }, ..middle }
 }
 
 /// CPU time that processes have used together.
-fn cpu_seconds(pids: &[Pid]) -> Result<f64> {
+pub(crate) fn cpu_seconds(pids: &[Pid]) -> Result<f64> {
     pids.iter().map(|pid| cpu_seconds_of(*pid)).sum()
 }
 
@@ -85,9 +149,13 @@ fn cpu_seconds_of(pid: Pid) -> Result<f64> {
 
 /// Reads, when this process was started for that.
 pub(crate) fn main() -> Option<ExitCode> {
-    let mut words = std::env::args().skip(1);
-    let path = words.next().filter(|word| word == READ).and_then(|_read| words.next())?;
-    Some(match read(&path) {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let [read, way, threads, span, path] = words.as_slice() else { return None };
+    if read != READ {
+        return None;
+    }
+    let way = if way == Way::Kept.word() { Way::Kept } else { Way::Open };
+    Some(match parse(threads, span).and_then(|(threads, span)| measure(path, way, threads, span)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{path}: {error:#}");
@@ -96,23 +164,65 @@ pub(crate) fn main() -> Option<ExitCode> {
     })
 }
 
-fn read(path: &str) -> Result<()> {
-    let mut buffer = vec![0; 65536];
+fn parse(threads: &str, span: &str) -> Result<(usize, Span)> {
+    let span = match (span.strip_suffix("ms"), span.strip_suffix('x')) {
+        (Some(count), _) => Span::Milliseconds(count.parse()?),
+        (_, Some(count)) => Span::Operations(count.parse()?),
+        _neither => anyhow::bail!("{span} is neither a time nor a number of operations"),
+    };
+    Ok((threads.parse()?, span))
+}
+
+/// Reads in so many threads and prints p50, p99, operations and seconds.
+fn measure(path: &str, way: Way, threads: usize, span: Span) -> Result<()> {
+    let start = Instant::now();
+    let readers: Vec<_> = (0..threads)
+        .map(|_reader| {
+            let path = path.to_owned();
+            thread::spawn(move || read(&path, way, span))
+        })
+        .collect();
+    let mut times: Vec<f32> = Vec::new();
+    for reader in readers {
+        times.extend(reader.join().map_err(|_panic| anyhow::anyhow!("a reader panicked"))??);
+    }
+    let seconds = match span {
+        Span::Milliseconds(count) => Duration::from_millis(count).as_secs_f64(),
+        Span::Operations(_) => start.elapsed().as_secs_f64(),
+    };
+    times.sort_by(f32::total_cmp);
+    let at =
+        |hundredths: usize| times.get(times.len() * hundredths / 100).copied().unwrap_or_default();
+    println!("{} {} {} {seconds}", at(50), at(99), times.len());
+    Ok(())
+}
+
+/// How long each operation of one thread took, in microseconds.
+fn read(path: &str, way: Way, span: Span) -> Result<Vec<f32>> {
+    let mut buffer = vec![0; BUFFER];
+    let kept = File::open(path)?;
+    let mut operation = || match way {
+        Way::Open => read_once(path, &mut buffer),
+        Way::Kept => {
+            anyhow::ensure!(kept.read_at(&mut buffer, 0)? > 0, "the file is empty");
+            Ok(())
+        }
+    };
     for _read in 0..WARM_UP {
-        read_once(path, &mut buffer)?;
+        operation()?;
     }
     let mut times = Vec::new();
     let start = Instant::now();
-    while start.elapsed() < SPAN {
+    let goes_on = |done: usize| match span {
+        Span::Milliseconds(count) => start.elapsed() < Duration::from_millis(count),
+        Span::Operations(count) => (done as u64) < count,
+    };
+    while goes_on(times.len()) {
         let before = Instant::now();
-        read_once(path, &mut buffer)?;
-        times.push(before.elapsed().as_secs_f64() * 1e6);
+        operation()?;
+        times.push(before.elapsed().as_secs_f32() * 1e6);
     }
-    times.sort_by(f64::total_cmp);
-    let at =
-        |hundredths: usize| times.get(times.len() * hundredths / 100).copied().unwrap_or_default();
-    println!("{} {} {}", at(50), at(99), times.len());
-    Ok(())
+    Ok(times)
 }
 
 /// Open, read to the end, close.

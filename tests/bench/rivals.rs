@@ -1,6 +1,7 @@
-//! The four whose files are compared.
+//! Those whose files are compared.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::Result;
 use nix::unistd::Pid;
@@ -9,53 +10,75 @@ use support::{Daemon, process};
 
 use crate::floor::Floor;
 
+/// The kernel's own file.
+pub(crate) const KERNEL: &str = "kernel";
+/// A null answer by FUSE.
+pub(crate) const FLOOR: &str = "floor";
+/// Debian's lxcfs.
+pub(crate) const LXCFS: &str = "lxcfs";
+/// The shared tree of portholefs.
+pub(crate) const OURS: &str = "portholefs";
+/// The same of another revision.
+pub(crate) const AGAINST: &str = "against";
+
 /// Somebody who serves the files.
 #[derive(Debug)]
 pub(crate) struct Rival {
+    /// What it is called.
+    pub(crate) name: &'static str,
     /// The folder that `proc/meminfo` is below.
     pub(crate) root: PathBuf,
     /// Its processes, whose CPU time a read costs too.
     pub(crate) pids: Vec<Pid>,
 }
 
-/// The kernel, the floor, lxcfs and portholefs.
+/// All that serve, while this value lives.
 #[derive(Debug)]
 pub(crate) struct Rivals {
-    all: [Rival; 4],
-    ours: Daemon,
+    all: Vec<Rival>,
+    daemons: Vec<Daemon>,
     lxcfs: Lxcfs,
     floor: Floor,
 }
 
 impl Rivals {
-    /// Starts all that can be started.
-    pub(crate) fn start() -> Result<Self> {
+    /// Starts all that can be started, and the `portholefs` of another revision too when
+    /// there is one.
+    pub(crate) fn start(against: Option<&Path>) -> Result<Self> {
         let ours = Daemon::start()?;
         let lxcfs = Lxcfs::start()?;
         let floor = Floor::start()?;
-        let all = [
-            Rival { root: "/".into(), pids: Vec::new() },
-            Rival { root: floor.mount_point(), pids: vec![floor.pid()] },
-            Rival { root: lxcfs.mount_point(), pids: vec![lxcfs.pid()] },
-            Rival { root: ours.mount_point(), pids: processes(ours.pid())? },
+        let mut all = vec![
+            Rival { name: KERNEL, root: "/".into(), pids: Vec::new() },
+            Rival { name: FLOOR, root: floor.mount_point(), pids: vec![floor.pid()] },
+            Rival { name: LXCFS, root: lxcfs.mount_point(), pids: vec![lxcfs.pid()] },
+            Rival { name: OURS, root: ours.mount_point(), pids: processes(ours.pid())? },
         ];
-        Ok(Self { all, ours, lxcfs, floor })
+        let mut daemons = vec![ours];
+        if let Some(program) = against {
+            let daemon = Daemon::start_by(Command::new(program))?;
+            let root = daemon.mount_point();
+            let daemon = daemon.served_at(&root)?;
+            all.push(Rival { name: AGAINST, root, pids: processes(daemon.pid())? });
+            daemons.push(daemon);
+        }
+        Ok(Self { all, daemons, lxcfs, floor })
     }
 
-    /// In the order in which they are printed.
-    pub(crate) fn all(&self) -> &[Rival; 4] {
+    /// In the order in which they read in turns.
+    pub(crate) fn all(&self) -> &[Rival] {
         &self.all
     }
 
     /// Stops what was started.
     pub(crate) fn stop(self) -> Result<()> {
         drop((self.floor, self.lxcfs));
-        self.ours.stop()
+        self.daemons.into_iter().try_for_each(Daemon::stop)
     }
 }
 
 /// The daemon that was started, and all that it has started: the keeper answers
 /// nothing, its worker does.
-fn processes(started: Pid) -> Result<Vec<Pid>> {
+pub(crate) fn processes(started: Pid) -> Result<Vec<Pid>> {
     Ok(std::iter::once(started).chain(process::descendants(started)?).collect())
 }

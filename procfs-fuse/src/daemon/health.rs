@@ -12,9 +12,12 @@ use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::catalog::CATALOG;
 use crate::daemon::Hint;
 use crate::daemon::lock::{self, LockError};
+
+/// What is read. Every machine has it, and it is empty for nobody: a probe may itself be
+/// in a container.
+const PROBED: &str = "proc/meminfo";
 
 /// Why a mount point is not healthy.
 #[derive(Debug, thiserror::Error)]
@@ -63,7 +66,7 @@ impl Hint for HealthError {
 /// What is wrong, in the order in which a person would look for it.
 pub fn check(mount_point: &Path, limit: Duration) -> Result<(), HealthError> {
     lock::status(mount_point)?;
-    let path = probed_file(mount_point);
+    let path = mount_point.join(PROBED);
     match ask_child(&path, limit).map_err(HealthError::Probe)? {
         None => Err(HealthError::Late { path, limit }),
         Some(answer) => match answer.trim_end().parse() {
@@ -89,11 +92,6 @@ pub fn probe(path: &Path) -> io::Result<()> {
     writeln!(io::stdout(), "{errno}")
 }
 
-fn probed_file(mount_point: &Path) -> PathBuf {
-    let first = CATALOG.first().map_or("", |entry| entry.path);
-    mount_point.join(first)
-}
-
 /// The child's line; `None` when it wrote none within `limit`.
 fn ask_child(path: &Path, limit: Duration) -> io::Result<Option<String>> {
     let mut child = Command::new(std::env::current_exe()?)
@@ -117,4 +115,26 @@ fn ask_child(path: &Path, limit: Duration) -> io::Result<Option<String>> {
 
 fn unreadable(path: PathBuf, source: io::Error) -> HealthError {
     HealthError::Unreadable { path, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::CATALOG;
+    use crate::daemon::one_line;
+
+    #[test]
+    fn what_is_probed_is_served() {
+        assert!(CATALOG.iter().any(|entry| entry.path == PROBED));
+    }
+
+    #[test]
+    fn a_read_that_is_late_is_said_with_the_way_out() {
+        let late =
+            HealthError::Late { path: "/x/fs/proc/meminfo".into(), limit: Duration::from_secs(1) };
+        assert_eq!(
+            one_line(&late),
+            "/x/fs/proc/meminfo was not answered within 1000 ms (try: systemctl restart portholefs)"
+        );
+    }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use crate::command;
 use crate::place::{Place, cargo};
@@ -38,6 +38,15 @@ pub fn tests(place: &Place) -> Result<Vec<PathBuf>> {
     build.arg("--message-format=json-render-diagnostics").current_dir(&place.workspace);
     let messages = messages(build.stderr(Stdio::inherit()))?;
     Ok(messages.iter().filter_map(test_program).collect())
+}
+
+/// Builds the program that measures, with optimization: it is a part of what it measures.
+pub fn bench(place: &Place) -> Result<PathBuf> {
+    let mut build = cargo();
+    build.args(["test", "--release", "--no-run", "--locked", "-p", "porthole-tests"]);
+    build.args(["--test", "bench", "--message-format=json-render-diagnostics"]);
+    build.current_dir(&place.workspace).stderr(Stdio::inherit());
+    messages(&mut build)?.iter().find_map(test_program).context("cargo built no bench")
 }
 
 fn messages(build: &mut Command) -> Result<Vec<serde_json::Value>> {

@@ -12,6 +12,7 @@
     reason = "a program for people at a terminal, and not a library"
 )]
 
+mod bench;
 mod build;
 mod ci;
 mod command;
@@ -45,6 +46,8 @@ enum Task {
     Demo,
     /// Run every test that there is, here and in the VM
     Test(test::Options),
+    /// Measure what a read costs, into docs/PERFORMANCE.md
+    Bench(bench::Options),
     /// Check the rules that the compiler does not
     Tidy,
     /// What every commit must pass: fmt, clippy, docs and every quick test
@@ -74,6 +77,7 @@ fn run(task: &Task) -> anyhow::Result<()> {
         }
         Task::Demo => demo::run(&place),
         Task::Test(options) => test::run(&place, options),
+        Task::Bench(options) => bench::run(&place, options),
         Task::Tidy => tidy::run(&place),
         Task::Ci => ci::run(&place),
         Task::Vm(options) => vm::run(&place, options),

@@ -163,6 +163,9 @@ const PACKAGES: &[Package] = &[
     program("e2fsprogs", "mkfs.ext4", For::Vm, "makes the machine's root disk"),
     program("xz-utils", "xz", For::Vm, "unpacks the machine's kernel modules"),
     program("lxcfs", "lxcfs", For::Full, "the benchmark compares us with it"),
+    program("strace", "strace", For::Full, "the benchmark counts system calls with it"),
+    program("crun", "crun", For::Full, "the benchmark starts containers with it"),
+    program("runc", "runc", For::Full, "the benchmark starts containers with it"),
 ];
 
 /// Makes sure that everything `wanted` is here, installing what is missing.
