@@ -40,6 +40,14 @@ pub fn metrics_socket(mount_point: &Path) -> PathBuf {
     mount_point.with_file_name(format!(".{name}.metrics"))
 }
 
+/// The socket at which listeners for system calls are handed over, and the file that
+/// its holder has locked: `/var/lib/porthole/.fs.calls` and `.fs.calls.lock`.
+pub fn calls_socket(mount_point: &Path) -> (PathBuf, PathBuf) {
+    let name = mount_point.file_name().unwrap_or_default().to_string_lossy();
+    let beside = |ending| mount_point.with_file_name(format!(".{name}.{ending}"));
+    (beside("calls"), beside("calls.lock"))
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {

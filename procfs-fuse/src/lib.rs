@@ -16,6 +16,7 @@
 //! `render/` are pure: no files, no clock, no environment. `fuse/` is the only
 //! place that names `fuser`; `sys/` the only place with `unsafe`.
 
+pub mod answer;
 pub mod caller;
 pub mod capture;
 pub mod catalog;

@@ -288,7 +288,10 @@ fn ids_that_the_kernel_tells_are_physical() -> Verdict {
     let second = ["--cpuset-cpus", "1"];
     check_lscpu(&second, 1)?;
     let ran = container::shell(&second, "taskset -cp $$ | sed 's/.*: //'")?;
-    ran.equal("CPUs of taskset", &ran.stdout.as_str(), &"1\n")?;
+    ran.equal("CPUs of taskset", &ran.stdout.as_str(), &"0\n")?;
+    let status = ["grep", "Cpus_allowed_list", "/proc/self/status"];
+    let ran = container::run(&second, &status)?;
+    ran.holds("status has the machine's", ran.stdout.ends_with("\t1\n"))?;
     let hwloc = ["hwloc-ls", "--no-io", "--only", "pu"];
     let ran = container::run(&second, &hwloc)?;
     ran.holds("hwloc finds none", ran.stderr.contains("Topology does not contain any PU"))?;

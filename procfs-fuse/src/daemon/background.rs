@@ -65,6 +65,19 @@ impl Announcement {
         Ok(())
     }
 
+    /// Tells the parent, and lets go of standard output.
+    ///
+    /// # Errors
+    ///
+    /// When there is no standard error to take its place.
+    pub fn tell(self) -> io::Result<()> {
+        if self == Self::ToParent {
+            let _parent_is_gone = unistd::write(io::stdout(), format!("{READY}\n").as_bytes());
+            unistd::dup2_stdout(io::stderr())?;
+        }
+        Ok(())
+    }
+
     /// Lets go of the terminal: from here on log lines go to `log_file`, or
     /// nowhere. Standard output stays, for the one line that says that reads are
     /// answered; the keeper writes it.

@@ -67,6 +67,17 @@ impl Words {
         })
     }
 
+    /// The command line of a process that answers system calls, with the `options` of
+    /// its kind.
+    ///
+    /// # Errors
+    ///
+    /// As [`keeper`](Self::keeper).
+    pub fn answerer(&self, options: &[&str]) -> io::Result<CommandLine> {
+        let words = ["answerer"].iter().chain(options).map(OsStr::new);
+        self.command(&words.collect::<Vec<_>>(), Path::new(""))
+    }
+
     fn command(&self, words: &[&OsStr], last: &Path) -> io::Result<CommandLine> {
         let text = |text: &OsStr| CString::new(text.as_bytes()).map_err(io::Error::from);
         let common = self.common.iter().map(OsString::as_os_str);

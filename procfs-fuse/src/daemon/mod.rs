@@ -6,12 +6,13 @@
 //! [`orphans`] finds what a killed keeper left and [`adopt`] continues it, [`stored`] what
 //! the service manager kept, [`background`] is `--daemon`,
 //! [`abort_file`] the last resort, [`worker_group`] what keeps the
-//! keeper from being killed along with its workers.
+//! keeper from being killed along with its workers, [`calls`] the holder of listeners.
 //! [`health`], [`doctor`], [`overview`], [`memory`] and [`upgrade`] come from outside.
 
 mod abort_file;
 pub mod adopt;
 pub mod background;
+pub mod calls;
 pub mod command_lines;
 pub mod doctor;
 pub mod health;

@@ -173,7 +173,7 @@ fn read_to_end(file: &File) -> io::Result<Vec<u8>> {
 }
 
 /// Bytes of a page of this machine.
-fn page_size() -> u64 {
+pub fn page_size() -> u64 {
     let bytes = sysconf(SysconfVar::PAGE_SIZE).ok().flatten();
     bytes.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(USUAL_PAGE_SIZE)
 }

@@ -21,7 +21,7 @@ mod task_list;
 pub use clock::Clock;
 pub use container_files::ContainerFiles;
 pub use error::ReadingError;
-pub use host_files::{HostFiles, ticks_per_second};
+pub use host_files::{HostFiles, page_size, ticks_per_second};
 pub use shared::Shared;
 
 use bitflags::bitflags;

@@ -10,6 +10,7 @@
 //! limits are, at each reading. A descriptor that outlives its container is
 //! answered with the host's text: nothing else is true any more.
 
+mod calls;
 mod containers;
 mod decisions;
 mod faults;

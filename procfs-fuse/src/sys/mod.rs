@@ -3,11 +3,15 @@
 
 #![allow(unsafe_code)]
 
+pub mod affinity;
+pub mod capabilities;
 pub mod clock;
 pub mod crash;
 pub mod descriptor;
+pub mod fd_passing;
 pub mod fixed_text;
 pub mod fuse_device;
+pub mod notify;
 pub mod pid_namespace;
 pub mod plain;
 pub mod process;

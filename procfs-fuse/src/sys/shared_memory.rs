@@ -11,11 +11,29 @@ use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mlock, mmap};
 use nix::sys::stat::fstat;
 use nix::unistd::ftruncate;
 
+use crate::answer::notes::Notes;
 use crate::shared::Shared;
 use crate::shared::slots::Buffer;
 
 /// Name of the memfd as `/proc/PID/fd` shows it.
 pub const NAME: &str = "portholefs";
+
+/// Name of the memfd with [`Notes`].
+const NAME_OF_NOTES: &str = "portholefs-calls";
+
+/// A type for memory that other processes write at any time.
+///
+/// # Safety
+///
+/// It is made of atomic integers alone, so that every bit pattern is a value, and is
+/// aligned to no more than a page.
+unsafe trait Words {}
+
+// SAFETY: `Shared` and all that it is made of are atomic integers.
+unsafe impl Words for Shared {}
+
+// SAFETY: `Notes` and all that it is made of are atomic integers.
+unsafe impl Words for Notes {}
 
 /// Makes the memory, all zero. Pages come into being when they are used.
 ///
@@ -24,8 +42,21 @@ pub const NAME: &str = "portholefs";
 /// * `ENFILE`, `EMFILE`: out of descriptors.
 /// * `ENOMEM`: out of memory.
 pub fn create() -> io::Result<OwnedFd> {
-    let memory = memfd_create(NAME, MFdFlags::MFD_CLOEXEC)?;
-    let size = i64::try_from(size_of::<Shared>()).map_err(io::Error::other)?;
+    create_words::<Shared>(NAME)
+}
+
+/// Makes the memory of those who answer system calls, all zero.
+///
+/// # Errors
+///
+/// As [`create`].
+pub fn create_notes() -> io::Result<OwnedFd> {
+    create_words::<Notes>(NAME_OF_NOTES)
+}
+
+fn create_words<T: Words>(name: &str) -> io::Result<OwnedFd> {
+    let memory = memfd_create(name, MFdFlags::MFD_CLOEXEC)?;
+    let size = i64::try_from(size_of::<T>()).map_err(io::Error::other)?;
     ftruncate(&memory, size)?;
     Ok(memory)
 }
@@ -37,7 +68,20 @@ pub fn create() -> io::Result<OwnedFd> {
 ///
 /// `ENOMEM`: no room in the address space, or no more memory.
 pub fn map(memory: BorrowedFd<'_>) -> io::Result<&'static Shared> {
-    let expected = size_of::<Shared>();
+    map_words(memory)
+}
+
+/// Maps the memory of those who answer system calls, as [`map`] does.
+///
+/// # Errors
+///
+/// As [`map`].
+pub fn map_notes(memory: BorrowedFd<'_>) -> io::Result<&'static Notes> {
+    map_words(memory)
+}
+
+fn map_words<T: Words>(memory: BorrowedFd<'_>) -> io::Result<&'static T> {
+    let expected = size_of::<T>();
     if usize::try_from(fstat(memory)?.st_size).is_ok_and(|size| size < expected) {
         ftruncate(memory, i64::try_from(expected).map_err(io::Error::other)?)?;
     }
@@ -45,11 +89,11 @@ pub fn map(memory: BorrowedFd<'_>) -> io::Result<&'static Shared> {
     let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
     // SAFETY: the kernel chooses where, so nothing of ours is replaced.
     let address = unsafe { mmap(None, length, access, MapFlags::MAP_SHARED, memory.as_fd(), 0)? };
-    // SAFETY: the mapping is as long as `Shared`, page-aligned as `Shared` wants
-    // it, never unmapped, and backed by a memfd that only grows, so every access
-    // stays inside it. `Shared` is made of atomic integers alone: every bit
-    // pattern is a value, and other processes may change them at any time.
-    Ok(unsafe { address.cast::<Shared>().as_ref() })
+    // SAFETY: the mapping is as long as `T`, page-aligned as `Words` promises is
+    // enough, never unmapped, and backed by a memfd that only grows, so every access
+    // stays inside it. `Words` also promises that every bit pattern is a value, and
+    // that other processes may change them at any time.
+    Ok(unsafe { address.cast::<T>().as_ref() })
 }
 
 /// Forgets everything after the banks, however long it is.

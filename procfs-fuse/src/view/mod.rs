@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::disallowed_methods)]
 
+pub mod affinity;
 pub mod cpu;
 pub mod cpu_columns;
 pub mod cpu_lists;
@@ -27,6 +28,7 @@ pub mod schedstat;
 pub mod slabinfo;
 pub mod stat;
 pub mod swaps;
+pub mod sysinfo;
 pub mod uptime;
 pub mod vmstat;
 pub mod zoneinfo;

@@ -148,6 +148,10 @@ pub struct RunOptions {
     #[arg(long)]
     pub no_view: bool,
 
+    /// Leave sysinfo(2) and CPU affinity as the kernel tells them
+    #[arg(long, env = "PORTHOLE_NO_SYSCALL_VIEW", value_parser = clap::builder::FalseyValueParser::new())]
+    pub no_syscall_view: bool,
+
     /// Where portholefs is mounted
     #[arg(long, value_name = "DIR", env = "PORTHOLE_VIEW", default_value = VIEW)]
     pub view: PathBuf,

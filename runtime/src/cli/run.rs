@@ -7,7 +7,7 @@ use cgroupfs::cpu_list::CpuList;
 use super::options::{ProcessOptions, RunOptions};
 use super::refusal::Refusal;
 use super::{limits, values};
-use crate::plan::{Clock, Network, Plan, Process, Root, RootSource, View, Volume};
+use crate::plan::{Calls, Clock, Network, Plan, Process, Root, RootSource, View, Volume};
 
 /// How many digits of an id stand for it, as in docker.
 pub const SHORT_ID: usize = 12;
@@ -75,6 +75,7 @@ fn plan(options: &RunOptions, around: &Surroundings<'_>) -> Result<Plan, Refusal
         security: values::security::security(&options.security_opts)?,
         resources: limits::of_new(&options.limits, &around.online)?,
         view: view(options, around),
+        calls: calls(options),
         hostname,
     })
 }
@@ -137,6 +138,11 @@ fn network(text: &str) -> Result<Network, Refusal> {
         _ => Err(Refusal::new(format!("--net {text}"), "not a network that there is")
             .instead("none or host")),
     }
+}
+
+/// Who sees the host's files sees its answers to system calls, too.
+fn calls(options: &RunOptions) -> Calls {
+    if options.no_view || options.no_syscall_view { Calls::Host } else { Calls::AsFiles }
 }
 
 fn view(options: &RunOptions, around: &Surroundings<'_>) -> View {

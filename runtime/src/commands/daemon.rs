@@ -80,7 +80,7 @@ fn start(mount_point: &Path, reason: &str) -> Result<(), Failure> {
 }
 
 /// The daemon beside our own executable, else in `PATH`.
-fn program() -> Result<PathBuf, Failure> {
+pub(super) fn program() -> Result<PathBuf, Failure> {
     let beside = own_program::path()?.with_file_name(PROGRAM);
     let path = env::var_os("PATH").unwrap_or_default();
     let in_path = env::split_paths(&path).map(|folder| folder.join(PROGRAM));

@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 
 use nix::errno::Errno;
 
-use super::{Answer, preflight};
+use super::{Answer, holder, preflight};
 use crate::cgroup::ContainerCgroup;
 use crate::cli::options::ExecOptions;
 use crate::cli::run::{Inside, process};
@@ -60,7 +60,8 @@ fn start(
     let process = process(&options.process, &options.command, &inside, &inherited)?;
     let cgroup = ContainerCgroup::of(&state.plan.id);
     let mut gate = |pid| cgroup.join(pid).map_err(Into::into);
-    match enter(target, &state.plan, &process, stdio, &mut gate) {
+    let place = holder::reserve(&state.plan);
+    match enter(target, &state.plan, &process, place.as_ref(), stdio, &mut gate) {
         // It ended while we were on our way in.
         Err(_) if super::kill::open(state).is_err() => {
             Err(StateError::NotRunning { reference: options.container.clone() }.into())

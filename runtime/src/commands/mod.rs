@@ -4,6 +4,7 @@
 mod attend;
 mod daemon;
 mod exec;
+mod holder;
 mod inspect;
 mod kill;
 mod logs;

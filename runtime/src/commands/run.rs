@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Answer, attend, clear_up, daemon, preflight, surroundings};
+use super::{Answer, attend, clear_up, daemon, holder, preflight, surroundings};
 use crate::cli::options::RunOptions;
 use crate::cli::run::{Request, request};
 use crate::console::{Forwarded, Ours, attached, detached, own_size};
@@ -48,7 +48,8 @@ fn charge(request: &Request, store: &Store) -> Result<Charge, Failure> {
         plan: request.plan.clone(),
     };
     let owner = store.reserve(&state)?;
-    Ok(Charge { store: store.clone(), state, owner, stdio, ours })
+    let place = holder::reserve(&state.plan);
+    Ok(Charge { store: store.clone(), state, owner, place, stdio, ours })
 }
 
 fn streams(request: &Request) -> Result<(Stdio, Ours), Failure> {

@@ -5,7 +5,7 @@
 //! first process, and with that all others; [`collect`] clears up.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::process;
 
 use nix::fcntl::{OFlag, open};
@@ -23,7 +23,7 @@ use super::watch::Watch;
 use crate::cgroup::ContainerCgroup;
 use crate::console::Ours;
 use crate::message::Failure;
-use crate::process::{Launched, Note, Stdio, launch};
+use crate::process::{Launched, Note, Reservation, Stdio, launch};
 use crate::sys::close::close_all_but;
 use crate::sys::fork;
 
@@ -36,6 +36,8 @@ pub struct Charge {
     pub state: State,
     /// The right to look after it.
     pub owner: Lock,
+    /// A place for its listener, where system calls are to be answered.
+    pub place: Option<Reservation>,
     /// What the container gets as standard input, output and error.
     pub stdio: Stdio,
     /// The other ends: the monitor's in the background, else the command's.
@@ -68,12 +70,12 @@ pub fn start(mut charge: Charge) -> io::Result<(Channel, Ours)> {
 
 /// What a monitor does.
 fn look_after(charge: Charge, channel: &Channel) {
-    let Charge { store, state, owner, stdio, ours } = charge;
+    let Charge { store, state, owner, place, stdio, ours } = charge;
     let cgroup = ContainerCgroup::of(&state.plan.id);
-    let mut container = Container { store, state, cgroup };
-    let lived = leave_command(&stdio, &ours, channel, &owner)
-        .map_err(Failure::from)
-        .and_then(|()| container.live(stdio, ours, channel));
+    let kept = [Some(owner.as_fd()), place.as_ref().map(AsFd::as_fd)].into_iter().flatten();
+    let left = leave_command(&stdio, &ours, channel, kept);
+    let mut container = Container { store, state, cgroup, place };
+    let lived = left.map_err(Failure::from).and_then(|()| container.live(stdio, ours, channel));
     let report = container.clear_up(lived);
     // The lock goes first: who hears of the end finds the name free.
     drop(owner);
@@ -82,10 +84,16 @@ fn look_after(charge: Charge, channel: &Channel) {
 }
 
 /// Leaves the session, folder and descriptors of the command that started us.
-fn leave_command(stdio: &Stdio, ours: &Ours, channel: &Channel, owner: &Lock) -> io::Result<()> {
+fn leave_command<'a>(
+    stdio: &'a Stdio,
+    ours: &'a Ours,
+    channel: &'a Channel,
+    others: impl Iterator<Item = BorrowedFd<'a>>,
+) -> io::Result<()> {
     setsid()?;
     chdir("/")?;
-    let mut kept = vec![channel.as_fd(), owner.as_fd()];
+    let mut kept = vec![channel.as_fd()];
+    kept.extend(others);
     kept.extend(ours.descriptors());
     if let Stdio::Inherit { stdin, stdout, stderr } = stdio {
         kept.extend([stdin.as_fd(), stdout.as_fd(), stderr.as_fd()]);
@@ -104,6 +112,7 @@ struct Container {
     store: Store,
     state: State,
     cgroup: ContainerCgroup,
+    place: Option<Reservation>,
 }
 
 impl Container {
@@ -112,7 +121,7 @@ impl Container {
         let warnings = self.cgroup.create(&self.state.plan.resources)?;
         let cgroup = &self.cgroup;
         let mut gate = |pid| cgroup.join(pid).map_err(Into::into);
-        let mut launched = launch(&self.state.plan, stdio, &mut gate)?;
+        let mut launched = launch(&self.state.plan, self.place.as_ref(), stdio, &mut gate)?;
         let mut warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
         warnings.extend(launched.notes.drain(..).filter_map(as_warning));
         self.note_running(&launched)?;

@@ -42,6 +42,9 @@ pub struct Plan {
     pub resources: Resources,
     /// Where the files that tell its size come from.
     pub view: View,
+    /// Who answers system calls that tell it.
+    #[serde(default)]
+    pub calls: Calls,
 }
 
 impl Plan {
@@ -150,6 +153,18 @@ pub struct Resources {
 
 /// The period that quotas are given for, in microseconds: the kernel's default.
 pub const CPU_PERIOD_US: u64 = 100_000;
+
+/// Who answers the system calls that tell how big the machine is: `sysinfo(2)`,
+/// `sched_getaffinity(2)` and its counterpart.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Calls {
+    /// The daemon that serves the files, as it does in them; the kernel, where that
+    /// cannot be had.
+    AsFiles,
+    /// `--no-syscall-view`: the kernel, with the host's numbers.
+    #[default]
+    Host,
+}
 
 /// Where the files that tell the container's size come from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -14,7 +14,7 @@ use nix::unistd::execve;
 
 use super::talk::{ChildEnd, Message};
 use super::{init, rights};
-use crate::plan::{Process, Security};
+use crate::plan::{Calls, Process, Security};
 use crate::report::{AtStep, Fault, LaunchError, Object, Step};
 
 /// Where programs are looked for when the environment has no `PATH`: docker's.
@@ -30,12 +30,13 @@ const NOT_EXECUTABLE: u8 = 126;
 pub(super) fn run(
     process: &Process,
     security: &Security,
+    calls: Calls,
     parent: ChildEnd,
     steps: impl FnOnce(&ChildEnd) -> Result<(), LaunchError>,
 ) -> i32 {
     let settled = catch_unwind(AssertUnwindSafe(|| {
         steps(&parent)?;
-        rights::settle(process, security)
+        rights::settle(process, security, calls, &parent)
     }));
     let bug =
         |_panic| Err(Fault::new("the container's process", "a bug: it panicked").at(Step::Clone));

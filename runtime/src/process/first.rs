@@ -11,7 +11,7 @@ use super::inherited::leave_behind;
 use super::stdio::{self, Wanted};
 use super::talk::{ChildEnd, Message};
 use crate::cgroup::ContainerCgroup;
-use crate::plan::{Network, Plan, View};
+use crate::plan::{Calls, Network, Plan, View};
 use crate::report::{AtStep, Fault, LaunchError, Note, Object, Step};
 use crate::rootfs::cgroup_files::Layout;
 use crate::rootfs::devices::Devices;
@@ -25,8 +25,8 @@ use crate::rootfs::{enter, masks, volumes, whole};
 use crate::sys::loopback;
 
 /// Becomes the first process of `plan`; what comes back is an exit status.
-pub(super) fn run(plan: &Plan, stdio: Stdio, parent: ChildEnd) -> i32 {
-    command::run(&plan.process, &plan.security, parent, |parent| steps(plan, stdio, parent))
+pub(super) fn run(plan: &Plan, calls: Calls, stdio: Stdio, parent: ChildEnd) -> i32 {
+    command::run(&plan.process, &plan.security, calls, parent, |parent| steps(plan, stdio, parent))
 }
 
 /// Every step from the birth to the command, in order.

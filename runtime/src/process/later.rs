@@ -11,7 +11,7 @@ use super::inherited::leave_behind;
 use super::stdio::{self, Wanted};
 use super::talk::ChildEnd;
 use super::{Stdio, Target, command};
-use crate::plan::{Plan, Process};
+use crate::plan::{Calls, Plan, Process};
 use crate::report::{AtStep, LaunchError, Object, Step};
 
 /// Becomes `process` in the container `target`; what comes back is an exit status.
@@ -19,10 +19,11 @@ pub(super) fn run(
     target: &Target,
     plan: &Plan,
     process: &Process,
+    calls: Calls,
     stdio: Stdio,
     parent: ChildEnd,
 ) -> i32 {
-    command::run(process, &plan.security, parent, |parent| steps(target, stdio, parent))
+    command::run(process, &plan.security, calls, parent, |parent| steps(target, stdio, parent))
 }
 
 /// Every step from the birth to the command, in order.

@@ -11,22 +11,36 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use super::next_child::NextChild;
 use super::talk::{self, ChildEnd, Message, ParentEnd};
 use super::{Gate, Launched, Stdio, Target, first, later};
-use crate::plan::{Network, Plan, Process};
+use crate::plan::{Calls, Network, Plan, Process};
 use crate::report::{AtStep, Fault, LaunchError, Note, Object, Step};
+use crate::security::holder::Reservation;
 use crate::sys::clone::{Child, clone_into};
 use crate::sys::signal;
 
 /// Starts the first process of the container that `plan` describes.
 ///
 /// Returns when its command has been executed. The process is killed when the
-/// caller ends.
+/// caller ends. Its system calls are answered as planned if there is a `place` for
+/// that.
 ///
 /// # Errors
 ///
 /// [`LaunchError`], and then no process is left behind.
-pub fn launch(plan: &Plan, stdio: Stdio, gate: Gate<'_>) -> Result<Launched, LaunchError> {
+pub fn launch(
+    plan: &Plan,
+    place: Option<&Reservation>,
+    stdio: Stdio,
+    gate: Gate<'_>,
+) -> Result<Launched, LaunchError> {
     let next = NextChild::with(plan.clock).at(Step::Clone)?;
-    start(next, namespaces(plan), gate, |parent| first::run(plan, stdio, parent))
+    let calls = calls(plan, place);
+    let child = |parent| first::run(plan, calls, stdio, parent);
+    start(next, namespaces(plan), place, gate, child)
+}
+
+/// Who answers system calls, now that it is known whether there is a `place`.
+fn calls(plan: &Plan, place: Option<&Reservation>) -> Calls {
+    place.map_or(Calls::Host, |_place| plan.calls)
 }
 
 /// Starts `process` in the namespaces, root and security of the running
@@ -42,6 +56,7 @@ pub fn enter(
     target: &Target,
     plan: &Plan,
     process: &Process,
+    place: Option<&Reservation>,
     stdio: Stdio,
     gate: Gate<'_>,
 ) -> Result<Launched, LaunchError> {
@@ -49,8 +64,9 @@ pub fn enter(
     // may not be traced by them (CVE-2016-9962): it inherits this.
     prctl::set_dumpable(false).of("the dumpable flag").at(Step::Clone)?;
     let next = NextChild::inside(target).at(Step::EnterNamespaces)?;
-    let child = |parent| later::run(target, plan, process, stdio, parent);
-    start(next, CloneFlags::empty(), gate, child)
+    let calls = calls(plan, place);
+    let child = |parent| later::run(target, plan, process, calls, stdio, parent);
+    start(next, CloneFlags::empty(), place, gate, child)
 }
 
 /// The namespaces that the child is born into. Its cgroup namespace it makes
@@ -70,6 +86,7 @@ fn namespaces(plan: &Plan) -> CloneFlags {
 fn start(
     mut next: NextChild,
     namespaces: CloneFlags,
+    place: Option<&Reservation>,
     gate: Gate<'_>,
     child: impl FnOnce(ChildEnd) -> i32,
 ) -> Result<Launched, LaunchError> {
@@ -80,7 +97,7 @@ fn start(
     let child = clone_into(namespaces, move || child(theirs));
     let put_back = next.put_back().at(Step::Clone);
     let child = child.of("a process in new namespaces").at(Step::Clone)?;
-    match put_back.and_then(|()| attend(&child, &ours, &mut notes, gate)) {
+    match put_back.and_then(|()| attend(&child, &ours, &mut notes, place, gate)) {
         Ok(terminal) => Ok(Launched { pid: child.pid, pidfd: child.pidfd, terminal, notes }),
         Err(error) => {
             end(&child);
@@ -95,6 +112,7 @@ fn attend(
     child: &Child,
     ours: &ParentEnd,
     notes: &mut Vec<Note>,
+    place: Option<&Reservation>,
     gate: Gate<'_>,
 ) -> Result<Option<OwnedFd>, LaunchError> {
     gate(child.pid)
@@ -108,11 +126,19 @@ fn attend(
         match message {
             Message::Note(note) => notes.push(note),
             Message::Terminal => terminal = fd,
+            Message::Listener => hand_over(place, fd).at(Step::HandOver)?,
             Message::Ready => ready = true,
             Message::Failed(error) => return Err(error),
         }
     }
     if ready { Ok(terminal) } else { Err(died(child).at(Step::Clone)) }
+}
+
+/// Has the listener held from now on.
+fn hand_over(place: Option<&Reservation>, listener: Option<OwnedFd>) -> Result<(), Fault> {
+    let (Some(place), Some(listener)) = (place, listener) else { return Ok(()) };
+    let handed_over = place.hand_over(listener.as_fd()).of("the listener for system calls");
+    handed_over.map_err(|fault| fault.with_hint("use --no-syscall-view to go without"))
 }
 
 /// Why a child that said nothing is dead.

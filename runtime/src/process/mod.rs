@@ -31,6 +31,7 @@ use nix::pty::Winsize;
 use nix::unistd::Pid;
 
 pub use crate::report::{LaunchError, Note};
+pub use crate::security::holder::Reservation;
 pub use launch::{enter, launch};
 
 /// What the process has as standard input, output and error.

@@ -1,5 +1,6 @@
 //! Becoming the user and giving up rights: the last steps before the command.
 
+use std::os::fd::AsFd;
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -9,10 +10,12 @@ use nix::sys::signal::Signal;
 use nix::sys::stat::{Mode, fstat, umask};
 use nix::unistd::{Gid, Uid, fchdir, fchown, getcwd};
 
-use crate::plan::{Process, Seccomp, Security};
-use crate::report::{AtStep, Fault, LaunchError, Object, Step};
+use super::talk::{ChildEnd, Message};
+use crate::plan::{Calls, Process, Seccomp, Security};
+use crate::report::{AtStep, Fault, LaunchError, Note, Object, Step};
 use crate::rootfs::inside::Inside;
 use crate::security::accounts::Account;
+use crate::security::notify::{self, Loaded};
 use crate::security::{capabilities, seccomp};
 use crate::sys::keyring;
 
@@ -25,8 +28,14 @@ const SAME_GROUP: Option<Gid> = None;
 /// Takes the working directory, the user and the rights that `process` shall
 /// have, and no others; returns its environment.
 ///
-/// To be called when the container's root is this process's.
-pub(super) fn settle(process: &Process, security: &Security) -> Result<Vec<String>, LaunchError> {
+/// To be called when the container's root is this process's. `parent` is told who
+/// answers its system calls.
+pub(super) fn settle(
+    process: &Process,
+    security: &Security,
+    calls: Calls,
+    parent: &ChildEnd,
+) -> Result<Vec<String>, LaunchError> {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let root = open("/", flags, Mode::empty()).of("/").at(Step::EnterRoot)?;
     let root = Inside::new(root);
@@ -35,7 +44,7 @@ pub(super) fn settle(process: &Process, security: &Security) -> Result<Vec<Strin
     drop(root);
     leave_keys().at(Step::GiveUpRights)?;
     own_files(process, &account).of("standard input, output and error").at(Step::BecomeUser)?;
-    give_up(security, &account)?;
+    give_up(security, &account, calls, parent)?;
     umask(UMASK);
     Ok(with_home(&process.env, &account))
 }
@@ -60,27 +69,46 @@ fn leave_keys() -> Result<(), Fault> {
     }
 }
 
-fn give_up(security: &Security, account: &Account) -> Result<(), LaunchError> {
+fn give_up(
+    security: &Security,
+    account: &Account,
+    calls: Calls,
+    parent: &ChildEnd,
+) -> Result<(), LaunchError> {
     capabilities::bound(&security.capabilities).at(Step::GiveUpRights)?;
     // Who can still gain privileges may load a filter only while it has this one.
     if !security.no_new_privileges {
-        filter_calls(security).at(Step::GiveUpRights)?;
+        filter_calls(security, calls, parent)?;
     }
     account.become_it().of(format!("user {}", account.user)).at(Step::BecomeUser)?;
     capabilities::keep(&security.capabilities).at(Step::GiveUpRights)?;
     if security.no_new_privileges {
         prctl::set_no_new_privs().of("new privileges").at(Step::GiveUpRights)?;
-        filter_calls(security).at(Step::GiveUpRights)?;
+        filter_calls(security, calls, parent)?;
     }
     // A change of user takes the death signal away, so it is set after it.
     prctl::set_pdeathsig(Signal::SIGKILL).of("a life of its own").at(Step::GiveUpRights)
 }
 
-fn filter_calls(security: &Security) -> Result<(), Fault> {
+fn filter_calls(security: &Security, calls: Calls, parent: &ChildEnd) -> Result<(), LaunchError> {
+    if calls == Calls::AsFiles {
+        hand_over_calls(parent)?;
+    }
     match security.seccomp {
-        Seccomp::Default => seccomp::load_default(),
+        Seccomp::Default => seccomp::load_default().at(Step::GiveUpRights),
         Seccomp::Unconfined => Ok(()),
     }
+}
+
+/// Has the parent see to it that system calls are answered, or tells it why they are not.
+fn hand_over_calls(parent: &ChildEnd) -> Result<(), LaunchError> {
+    let told = match notify::load().at(Step::GiveUpRights)? {
+        Loaded::Listener(listener) => parent.send_listener(listener.as_fd()),
+        Loaded::Not(reason) => parent.send(&Message::Note(Note::Fallback(format!(
+            "nproc, sysinfo(2) and the like tell the host's numbers: {reason}"
+        )))),
+    };
+    told.of("the parent").at(Step::HandOver)
 }
 
 /// Gives the process's own terminal, or pipes among its standard files, to the

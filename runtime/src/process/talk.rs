@@ -25,6 +25,8 @@ pub(super) enum Message {
     Note(Note),
     /// The host's end of the terminal comes with this message.
     Terminal,
+    /// The listener for system calls that are answered comes with this message.
+    Listener,
     /// Everything is done; the next thing is the command.
     Ready,
     /// A step failed; the process ends.
@@ -100,6 +102,11 @@ impl ChildEnd {
     /// Hands the parent the host's end of the terminal.
     pub(super) fn send_terminal(&self, terminal: BorrowedFd<'_>) -> nix::Result<()> {
         self.send_with(&Message::Terminal, Some(terminal))
+    }
+
+    /// Hands the parent the listener for system calls that are answered.
+    pub(super) fn send_listener(&self, listener: BorrowedFd<'_>) -> nix::Result<()> {
+        self.send_with(&Message::Listener, Some(listener))
     }
 
     fn send_with(&self, message: &Message, fd: Option<BorrowedFd<'_>>) -> nix::Result<()> {

@@ -36,6 +36,8 @@ pub enum Step {
     BecomeUser,
     /// Capabilities, system calls.
     GiveUpRights,
+    /// The listener for system calls that are answered.
+    HandOver,
     /// The command itself.
     Execute,
 }
@@ -57,6 +59,7 @@ impl fmt::Display for Step {
             Self::OpenStdio => "cannot open",
             Self::BecomeUser => "cannot become",
             Self::GiveUpRights => "cannot give up",
+            Self::HandOver => "cannot hand over",
             Self::Execute => "cannot execute",
         })
     }

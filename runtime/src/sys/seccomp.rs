@@ -1,6 +1,10 @@
 //! Filters on system calls: `seccomp(2)`.
 
+use std::os::fd::OwnedFd;
+
 use nix::errno::Errno;
+
+use super::returned::new_fd;
 
 /// One instruction of a filter.
 #[derive(Clone, Copy)]
@@ -15,7 +19,51 @@ impl Instruction {
         let code = u16::from_ne_bytes([code_0, code_1]);
         Self(libc::sock_filter { code, jt, jf, k: u32::from_ne_bytes(k) })
     }
+
+    /// Loads the number of the call; `struct seccomp_data` begins with it.
+    pub(crate) const fn load_number() -> Self {
+        Self::plain(LOAD, 0)
+    }
+
+    /// Loads the architecture of the call, which is next.
+    pub(crate) const fn load_architecture() -> Self {
+        Self::plain(LOAD, 4)
+    }
+
+    /// Keeps these bits of what was loaded.
+    pub(crate) const fn and(bits: u32) -> Self {
+        Self::plain(AND, bits)
+    }
+
+    /// Passes over `jt` instructions if `k` was loaded, else over `jf`.
+    pub(crate) const fn jump_if(k: u32, jt: u8, jf: u8) -> Self {
+        Self(libc::sock_filter { code: JUMP_IF_EQUAL, jt, jf, k })
+    }
+
+    /// Ends with this answer, `SECCOMP_RET_*`.
+    pub(crate) const fn answer(answer: u32) -> Self {
+        Self::plain(RETURN, answer)
+    }
+
+    const fn plain(code: u16, k: u32) -> Self {
+        Self(libc::sock_filter { code, jt: 0, jf: 0, k })
+    }
+
+    /// The four fields, in order.
+    #[cfg(test)]
+    pub(crate) fn parts(self) -> (u16, u8, u8, u32) {
+        (self.0.code, self.0.jt, self.0.jf, self.0.k)
+    }
 }
+
+/// `BPF_LD | BPF_W | BPF_ABS`.
+const LOAD: u16 = 0x20;
+/// `BPF_ALU | BPF_AND | BPF_K`.
+const AND: u16 = 0x54;
+/// `BPF_JMP | BPF_JEQ | BPF_K`.
+const JUMP_IF_EQUAL: u16 = 0x15;
+/// `BPF_RET | BPF_K`.
+const RETURN: u16 = 0x06;
 
 /// Puts `program` in force for this thread and what it starts;
 /// `SECCOMP_SET_MODE_FILTER`, Linux 3.17.
@@ -27,7 +75,31 @@ impl Instruction {
 /// * `EINVAL`: the program is not one.
 /// * `ENOMEM`: the filters of the process are too long together.
 pub(crate) fn load(program: &[Instruction]) -> nix::Result<()> {
-    const NO_FLAGS: libc::c_uint = 0;
+    const NO_FLAGS: libc::c_ulong = 0;
+    load_as(program, NO_FLAGS).map(drop)
+}
+
+/// The same for a program that has somebody asked: who holds what is returned is, and a
+/// caller whose call was taken can be killed but not disturbed by other signals, where
+/// the kernel can do that; Linux 5.0, and 5.19.
+///
+/// # Errors
+///
+/// As [`load`], and
+/// * `EBUSY`: the process has such a filter already.
+/// * `EINVAL`: also when the kernel is older.
+pub(crate) fn load_with_listener(program: &[Instruction]) -> nix::Result<OwnedFd> {
+    const LISTENER: libc::c_ulong = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER;
+    const UNDISTURBED: libc::c_ulong = libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+    let ret = match load_as(program, LISTENER | UNDISTURBED) {
+        Err(Errno::EINVAL) => load_as(program, LISTENER),
+        loaded => loaded,
+    };
+    // SAFETY: with this flag the kernel returns a descriptor that it has just made.
+    unsafe { new_fd(ret?) }
+}
+
+fn load_as(program: &[Instruction], flags: libc::c_ulong) -> nix::Result<libc::c_long> {
     let length = u16::try_from(program.len()).map_err(|_too_long| Errno::EINVAL)?;
     // The kernel only reads; the C type has no way to say so.
     let filter = program.as_ptr().cast::<libc::sock_filter>().cast_mut();
@@ -36,12 +108,7 @@ pub(crate) fn load(program: &[Instruction]) -> nix::Result<()> {
     // instructions as it says, all of which outlive the call; `Instruction` has
     // the layout of sock_filter.
     let ret = unsafe {
-        libc::syscall(
-            libc::SYS_seccomp,
-            libc::SECCOMP_SET_MODE_FILTER,
-            NO_FLAGS,
-            &raw const program,
-        )
+        libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program)
     };
-    Errno::result(ret).map(drop)
+    Errno::result(ret)
 }

@@ -42,13 +42,13 @@ pub(crate) fn main(order: &str) -> i32 {
 }
 
 fn carry_out(order: &Order) -> Result<i32, LaunchError> {
-    let first = launch(&order.plan, own_stdio(), &mut |_pid| Ok(()))?;
+    let first = launch(&order.plan, None, own_stdio(), &mut |_pid| Ok(()))?;
     for note in &first.notes {
         eprintln!("note: {note:?}");
     }
     let Some(later) = &order.later else { return Ok(wait_for(&first)) };
     let target = Target { init: first.pidfd.try_clone().expect("a pidfd can be copied") };
-    let entered = enter(&target, &order.plan, later, own_stdio(), &mut |_pid| Ok(()));
+    let entered = enter(&target, &order.plan, later, None, own_stdio(), &mut |_pid| Ok(()));
     let code = entered.map(|later| wait_for(&later));
     kill(first.pid, Signal::SIGKILL).expect("the container is our child");
     wait_for(&first);

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use porthole::plan::{
-    Clock, Network, Plan, Process, Resources, Root, RootSource, Security, User, View, Volume,
+    Calls, Clock, Network, Plan, Process, Resources, Root, RootSource, Security, User, View, Volume,
 };
 
 use crate::launcher::Order;
@@ -28,6 +28,7 @@ pub(crate) fn command(args: &[&str]) -> Plan {
         security: Security::default(),
         resources: Resources::default(),
         view: View::Host,
+        calls: Calls::Host,
     }
 }
 

@@ -1,5 +1,6 @@
 //! A `portholefs` of the tests' own, on a private mount point.
 
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
@@ -7,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 use nix::unistd::Pid;
 
 use crate::{binaries, process};
@@ -107,6 +109,17 @@ impl Daemon {
         self.folder.path().join("fs")
     }
 
+    /// Asks the process that holds listeners for system calls to end; one is there when
+    /// containers were started, and is nobody's child. A daemon that stops does it itself.
+    fn end_holder(&self) -> Result<()> {
+        let kind = SockType::SeqPacket;
+        let socket = socket(AddressFamily::Unix, kind, SockFlag::SOCK_CLOEXEC, None)?;
+        let path = self.folder.path().join(".fs.calls");
+        connect(socket.as_raw_fd(), &UnixAddr::new(&path)?)?;
+        nix::unistd::write(&socket, b"e")?;
+        Ok(())
+    }
+
     /// The process that was started.
     pub fn pid(&self) -> Pid {
         Pid::from_raw(self.child.id().cast_signed())
@@ -142,6 +155,7 @@ impl Drop for Daemon {
         // Each fails only when there is nothing left to do.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        let _ = self.end_holder();
         let _ = nix::mount::umount2(&self.mount_point(), nix::mount::MntFlags::MNT_DETACH);
     }
 }

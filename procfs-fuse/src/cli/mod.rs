@@ -3,9 +3,10 @@
 //! Arguments become calls of `daemon`; errors become one line and an exit code.
 //! Nothing is decided here.
 
+mod processes;
+
 use std::ffi::OsString;
 use std::fmt::Display;
-use std::fs;
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -19,21 +20,17 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
 use crate::capture::{self, CaptureError};
-use crate::config::{Settings, metrics_socket};
 use crate::daemon::background::{self, Announcement};
 use crate::daemon::command_lines::Words;
 use crate::daemon::{
     self, Hint, ServeOptions, doctor, health, lock, memory, mount_point, overview, upgrade,
-    worker_group,
 };
 use crate::fuse::rehearsal::Rehearsal;
-use crate::fuse::worker::{self, WorkerOptions};
 use crate::inject::{self, Order};
 use crate::metrics::exposition;
-use crate::shared::counters::Counters;
-use crate::shared::descriptors;
-use crate::sys::{descriptor, shared_memory};
-use crate::{explain, keeper, log};
+
+use crate::{explain, log};
+use processes::Process;
 
 /// Where the tree is mounted unless the command line says otherwise.
 pub const DEFAULT_MOUNT_POINT: &str = "/var/lib/porthole/fs";
@@ -95,18 +92,8 @@ enum Command {
     Inject(InjectArgs),
     /// Continue as the installed version; no reader notices.
     Upgrade(UpgradeArgs),
-    /// The process that holds the mount; started by serve.
-    #[command(hide = true)]
-    Keeper(KeeperArgs),
-    /// A process that answers reads; started by the keeper.
-    #[command(hide = true)]
-    Worker(WorkerArgs),
-    /// Unmount what is ours; started by the keeper.
-    #[command(hide = true)]
-    Unmount(ChildArgs),
-    /// Replace dead files in running containers; started by the keeper.
-    #[command(hide = true)]
-    Heal(ChildArgs),
+    #[command(flatten)]
+    Process(Process),
 }
 
 #[derive(Debug, Args)]
@@ -246,36 +233,6 @@ struct UpgradeArgs {
     mount_point: PathBuf,
 }
 
-#[derive(Debug, Args)]
-struct KeeperArgs {
-    mount_point: PathBuf,
-    #[arg(long)]
-    program: PathBuf,
-    #[arg(long)]
-    keep: bool,
-    #[arg(long)]
-    announce: bool,
-    #[command(flatten)]
-    common: CommonArgs,
-}
-
-#[derive(Debug, Args)]
-struct WorkerArgs {
-    #[arg(long)]
-    bank: usize,
-    #[arg(long)]
-    fallback: bool,
-    #[command(flatten)]
-    common: CommonArgs,
-}
-
-#[derive(Debug, Args)]
-struct ChildArgs {
-    mount_point: PathBuf,
-    #[command(flatten)]
-    common: CommonArgs,
-}
-
 /// The command line's description, for the manual pages.
 pub fn command() -> clap::Command {
     Cli::command()
@@ -311,27 +268,23 @@ pub fn run() -> ExitCode {
         Command::Render(args) => render(&args),
         Command::Inject(args) => inject(&args),
         Command::Upgrade(args) => upgrade(&args),
-        Command::Keeper(args) => keeper(args),
-        Command::Worker(args) => worker(args),
-        Command::Unmount(args) => unmount(&args),
-        Command::Heal(args) => {
-            args.common.start();
-            let counters = session_counters();
-            let_go_of_the_session();
-            let healed = inject::heal(&args.mount_point);
-            if let Ok(counters) = counters {
-                counters.healed_mounts.add(healed as u64);
-            }
-            ExitCode::SUCCESS
-        }
+        Command::Process(process) => process.run(),
+    }
+}
+
+/// Whom to tell; or the exit code, when this command has started itself again.
+fn announcement(args: &ServeArgs) -> Result<Announcement, ExitCode> {
+    match (args.daemon, args.announce) {
+        (true, false) => Err(background::start().unwrap_or_else(failed)),
+        (_, true) => Ok(Announcement::ToParent),
+        (false, false) => Ok(Announcement::None),
     }
 }
 
 fn serve(args: &ServeArgs) -> ExitCode {
-    let announcement = match (args.daemon, args.announce) {
-        (true, false) => return background::start().unwrap_or_else(failed),
-        (_, true) => Announcement::ToParent,
-        (false, false) => Announcement::None,
+    let announcement = match announcement(args) {
+        Ok(announcement) => announcement,
+        Err(code) => return code,
     };
     args.common.start();
     let program = match std::env::current_exe() {
@@ -354,43 +307,6 @@ fn serve(args: &ServeArgs) -> ExitCode {
         Ok(never) => match never {},
         Err(error) => failed_with_hint(&error),
     }
-}
-
-fn keeper(args: KeeperArgs) -> ExitCode {
-    let common = args.common.words();
-    let KeeperArgs { mount_point, program, keep, announce, .. } = args;
-    let words = Words { program, mount_point, common, keep, announce };
-    done(words.plan().and_then(keeper::run))
-}
-
-fn worker(args: WorkerArgs) -> ExitCode {
-    args.common.start();
-    let WorkerArgs { bank, fallback, common } = args;
-    let (settings, rehearsals) = (Settings::default(), common.rehearse);
-    done(worker::run(WorkerOptions { bank, fallback, settings, rehearsals }))
-}
-
-fn unmount(args: &ChildArgs) -> ExitCode {
-    args.common.start();
-    let_go_of_the_session();
-    worker_group::remove(std::os::unix::process::parent_id());
-    match mount_point::clear(&args.mount_point) {
-        Ok(()) => {
-            let _not_there = fs::remove_file(metrics_socket(&args.mount_point));
-            ExitCode::SUCCESS
-        }
-        Err(error) => failed_with_hint(&error),
-    }
-}
-
-/// What is counted in the memory that the keeper left open.
-fn session_counters() -> io::Result<&'static Counters> {
-    Ok(&shared_memory::map(descriptor::borrowed(descriptors::MEMORY)?)?.counters)
-}
-
-/// Whoever holds the session and looks below its mount may wait for itself.
-fn let_go_of_the_session() {
-    descriptor::close(descriptors::of_workers());
 }
 
 fn upgrade(args: &UpgradeArgs) -> ExitCode {

@@ -1,0 +1,172 @@
+//! The life of an answerer: answer what the one before had taken, then whatever comes.
+//!
+//! It may be killed at any instant. What it has taken is in the [`Notes`], and what it
+//! has not is still the kernel's to hand out.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::parent_id;
+use std::process;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
+use std::thread;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
+use nix::unistd::{self, Pid};
+use tracing::{info, warn};
+
+use super::listeners::Listeners;
+use super::notes::{Notes, THREADS, Taken};
+use super::turn::Answers;
+use super::{descriptors, rights};
+use crate::config::Settings;
+use crate::serve::Server;
+use crate::sys::{clock, descriptor, process as processes, shared_memory, timer};
+
+/// How often the holder looks for calls that take too long, while any is answered.
+pub(super) const WATCH_INTERVAL: Duration = Duration::from_millis(250);
+
+/// How long an answerer that leaves everything to the kernel lives, before a real one is
+/// tried again.
+const FALLBACK_LIFE: Duration = Duration::from_secs(10);
+
+/// What the holder tells an answerer on its command line.
+#[derive(Debug)]
+pub struct AnswererOptions {
+    /// Leave everything to the kernel.
+    pub fallback: bool,
+    /// How to read.
+    pub settings: Settings,
+}
+
+/// Lives the life of an answerer; returns only on errors.
+///
+/// # Errors
+///
+/// Why it cannot answer.
+pub fn run(options: AnswererOptions) -> io::Result<()> {
+    let holder = holder()?;
+    let memory = descriptor::inherited(descriptors::MEMORY)?;
+    let watch = descriptor::inherited(descriptors::WATCH)?;
+    let wake = descriptor::inherited(descriptors::WAKE)?;
+    let notes = shared_memory::map_notes(memory.as_fd())?;
+    keep_notes(notes);
+    let server = if options.fallback {
+        None
+    } else {
+        Some(Server::new(options.settings).map_err(io::Error::other)?)
+    };
+    rights::give_up()?;
+    let answerer = Arc::new(Answerer {
+        answers: Answers::new(server, notes)?,
+        listeners: Listeners::new(notes, holder)?,
+        notes,
+        watch,
+    });
+    answerer.listeners.follow()?;
+    answerer.replay();
+    notes.answers.store(1, SeqCst);
+    start_threads(&answerer)?;
+    if options.fallback {
+        thread::spawn(|| {
+            thread::sleep(FALLBACK_LIFE);
+            process::exit(0)
+        });
+    }
+    loop {
+        wait(&wake)?;
+        answerer.listeners.follow()?;
+    }
+}
+
+/// What the threads of an answerer share.
+#[derive(Debug)]
+struct Answerer {
+    answers: Answers,
+    listeners: Listeners,
+    notes: &'static Notes,
+    watch: OwnedFd,
+}
+
+/// The holder, which is our parent: without it there is nobody to go on after us.
+fn holder() -> io::Result<OwnedFd> {
+    prctl::set_pdeathsig(Signal::SIGKILL)?;
+    let parent = parent_id();
+    let holder = processes::pidfd_open(Pid::from_raw(parent.cast_signed()))?;
+    if parent_id() == parent { Ok(holder) } else { Err(Errno::ESRCH.into()) }
+}
+
+/// Brings the notes into memory, to stay there.
+fn keep_notes(notes: &'static Notes) {
+    if let Err(error) = shared_memory::keep_resident(&notes.taken) {
+        warn!(%error, "notes of system calls cannot be locked in memory");
+    }
+    notes.taken.iter().for_each(|taken| taken.request.touch());
+}
+
+fn start_threads(answerer: &Arc<Answerer>) -> io::Result<()> {
+    for (number, taken) in answerer.notes.taken.iter().enumerate().take(THREADS) {
+        let answerer = Arc::clone(answerer);
+        thread::Builder::new().name(format!("calls-{number}")).spawn(move || {
+            loop {
+                if let Err(error) = answerer.turn(taken) {
+                    // The successor tries again what failed here.
+                    tracing::error!(%error, "calls cannot be taken");
+                    process::exit(1)
+                }
+            }
+        })?;
+    }
+    Ok(())
+}
+
+/// Waits until listeners have come or gone.
+fn wait(wake: &OwnedFd) -> io::Result<()> {
+    match unistd::read(wake, &mut [0; 8]) {
+        Ok(_) | Err(Errno::EINTR) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+impl Answerer {
+    /// Answers what answerers before have taken and not answered.
+    fn replay(&self) {
+        let mut replayed = 0;
+        for taken in &self.notes.taken {
+            if taken.request.id().is_some()
+                && let Some(listener) = self.listeners.find(taken.listener())
+            {
+                self.answers.answer(&listener, taken);
+                replayed += 1;
+            }
+            taken.end();
+        }
+        let takeovers = self.notes.takeovers.load(SeqCst);
+        info!(takeovers, replayed, "answering system calls");
+    }
+
+    /// Takes the next call and answers it.
+    fn turn(&self, taken: &Taken) -> io::Result<()> {
+        let Some(listener) = self.listeners.next()? else { return Ok(()) };
+        taken.begin(listener.name());
+        // Its caller was killed, or a signal came: there is nothing to answer.
+        if crate::sys::notify::receive(listener.as_fd(), &taken.request).is_ok() {
+            taken.since_ns.store(clock::boottime_ns(), SeqCst);
+            self.watch()?;
+            self.answers.answer(&listener, taken);
+        }
+        self.listeners.put_back(&listener);
+        Ok(())
+    }
+
+    /// Sees to it that the timer runs for as long as any call is being answered.
+    fn watch(&self) -> io::Result<()> {
+        if self.notes.watch_armed.swap(1, SeqCst) == 0 {
+            timer::arm(self.watch.as_fd(), WATCH_INTERVAL)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,91 @@
+//! What a runtime and the holder say to each other; version 1.
+//!
+//! A `SOCK_SEQPACKET` socket beside the mount point, for root alone. Messages are one
+//! byte each. For each container, and for each process that is brought into one later:
+//!
+//! ```text
+//!  runtime                                holder
+//!  connect
+//!                                         'y' a place is kept for as long as you are
+//!                                             connected, or 'n' there is none
+//!  'l' with a listener of seccomp
+//!                                         'k' it is held
+//!  closes whenever it likes
+//! ```
+//!
+//! The answer comes before the filter is loaded, because a filter cannot be taken back:
+//! who is told 'n', or nothing, starts its container without one. `'e'` asks the holder
+//! to end when it holds nothing any more, and to take nothing new.
+
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
+
+use nix::sys::socket::sockopt::PeerCredentials;
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, getsockopt, sendmsg, socket,
+};
+
+use crate::sys::fd_passing;
+
+/// What the holder says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Word {
+    /// A place is kept.
+    Yes = b'y',
+    /// The table is full, or the holder is about to end.
+    No = b'n',
+    /// The listener is held.
+    Kept = b'k',
+}
+
+/// What somebody who is connected wants.
+#[derive(Debug)]
+pub(super) enum Wish {
+    /// Hold this listener.
+    Hold(OwnedFd),
+    /// End when nothing is held.
+    End,
+    /// Nothing any more: it is gone.
+    Gone,
+    /// What it said has no meaning.
+    Nonsense,
+}
+
+/// True for root of our user namespace.
+pub(super) fn may_ask(socket: &OwnedFd) -> bool {
+    getsockopt(socket, PeerCredentials).is_ok_and(|peer| peer.uid() == 0)
+}
+
+/// Says `word`. Who does not listen is gone, which the next wish tells.
+pub(super) fn say(socket: &OwnedFd, word: Word) {
+    let byte = [word as u8];
+    let text = [IoSlice::new(&byte)];
+    let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
+    let _gone = sendmsg::<()>(socket.as_raw_fd(), &text, &[], flags, None);
+}
+
+/// Asks the holder that listens at `path`, if there is one, to end when it holds nothing.
+///
+/// # Errors
+///
+/// `ENOENT`, `ECONNREFUSED`: there is none.
+pub fn ask_to_end(path: &Path) -> io::Result<()> {
+    let socket = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None)?;
+    connect(socket.as_raw_fd(), &UnixAddr::new(path)?)?;
+    let text = [IoSlice::new(b"e")];
+    sendmsg::<()>(socket.as_raw_fd(), &text, &[], MsgFlags::MSG_NOSIGNAL, None)?;
+    Ok(())
+}
+
+/// Hears what somebody wants; `None` when it has not said it yet.
+pub(super) fn hear(socket: &OwnedFd) -> Option<Wish> {
+    match fd_passing::receive(socket.as_fd()) {
+        Ok(Some((b'l', Some(listener)))) => Some(Wish::Hold(listener)),
+        Ok(Some((b'e', None))) => Some(Wish::End),
+        Ok(Some(_other)) => Some(Wish::Nonsense),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+        Ok(None) | Err(_) => Some(Wish::Gone),
+    }
+}

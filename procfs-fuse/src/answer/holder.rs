@@ -1,0 +1,370 @@
+//! The process that holds every listener, so that no call is lost when an answerer dies.
+//!
+//! Made to be read in one sitting: one thread, no parsing, a table of a fixed size.
+//! Containers' runtimes hand it listeners ([`connection`](super::connection)), it starts
+//! answerers and replaces those that die or hang. Should *it* be killed, whoever handed
+//! a listener over and still has it must find another holder.
+//!
+//! A listener is let go of when nobody is left who could call: the kernel says so. The
+//! holder ends when it holds nothing, soon after or when it was asked to.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering::SeqCst;
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, accept4, bind, listen, socket,
+};
+use nix::sys::stat::{Mode, umask};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+use tracing::{info, warn};
+
+use super::answerer::WATCH_INTERVAL;
+use super::connection::{Wish, Word, hear, may_ask, say};
+use super::descriptors;
+use super::notes::{LISTENERS, Notes};
+use super::table::{Entry, Table};
+use crate::sys::process::CommandLine;
+use crate::sys::{clock, descriptor, process, shared_memory, timer};
+
+/// How long a call may take before its answerer counts as hung: 1 second. It takes
+/// microseconds.
+const HUNG_AFTER_NS: u64 = 1_000_000_000;
+
+/// How long a killed answerer is waited for before the next begins without its end.
+const DEATH_MS: u16 = 50;
+
+/// Answerers that die before they answer, one after the other, until one is started that
+/// leaves everything to the kernel.
+const MOST_FAILURES: u32 = 3;
+
+/// Descriptors beside those of the table.
+const OTHER_DESCRIPTORS: u64 = 256;
+
+/// How long a holder that holds nothing waits for the next container, in milliseconds.
+const LINGER_MS: u16 = 30_000;
+
+/// What the holder is told.
+#[derive(Debug)]
+pub struct HolderOptions {
+    /// Where it listens, and the file that it locks.
+    pub paths: (PathBuf, PathBuf),
+    /// The command line of an answerer.
+    pub answerer: CommandLine,
+    /// That of one that leaves everything to the kernel.
+    pub fallback: CommandLine,
+}
+
+/// What the holder waits for, as the number that epoll hands back.
+const SOCKET: u64 = u64::MAX;
+const SIGNALS: u64 = u64::MAX - 1;
+const WATCH: u64 = u64::MAX - 2;
+/// A connection has the number of its place in the table, a listener this much more.
+const LISTENER: u64 = 1 << 32;
+
+#[derive(Debug)]
+struct Holder {
+    options: HolderOptions,
+    program: OwnedFd,
+    notes: &'static Notes,
+    epoll: Epoll,
+    /// `None` once it was asked to end.
+    socket: Option<(OwnedFd, Flock<File>)>,
+    signals: SignalFd,
+    table: Table,
+    answerer: Option<Pid>,
+    /// Answerers in a row that died before they answered.
+    failures: u32,
+}
+
+/// Listens for those who hand over listeners, calls `ready` when it does, and holds them
+/// until it was asked to end and none is left. Comes back at once where there is a holder.
+///
+/// # Errors
+///
+/// Why it cannot listen, or cannot start anything.
+pub fn run(options: HolderOptions, ready: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+    let Some(lock) = lock(&options.paths.1)? else { return ready() };
+    let mut holder = Holder::new(options, lock)?;
+    ready()?;
+    while !holder.has_ended() {
+        holder.turn()?;
+    }
+    holder.end_answerer();
+    Ok(())
+}
+
+/// The lock; `None` where another holder has it.
+fn lock(path: &Path) -> io::Result<Option<Flock<File>>> {
+    if let Some(directory) = path.parent() {
+        fs::create_dir_all(directory)?;
+    }
+    let file = File::options().create(true).append(true).open(path)?;
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => Ok(Some(lock)),
+        Err((_file, Errno::EWOULDBLOCK)) => Ok(None),
+        Err((_file, errno)) => Err(errno.into()),
+    }
+}
+
+/// A socket at `path` for root alone, in the place of a dead holder's.
+fn listening(path: &Path) -> io::Result<OwnedFd> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _removed => {}
+    }
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let listening = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None)?;
+    let before = umask(Mode::from_bits_truncate(0o177));
+    let bound = bind(listening.as_raw_fd(), &UnixAddr::new(path)?);
+    umask(before);
+    bound?;
+    listen(&listening, Backlog::new(128)?)?;
+    Ok(listening)
+}
+
+/// As many listeners as there are descriptors for: two for each, with its connection.
+fn room() -> io::Result<usize> {
+    let (_soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    let wanted = OTHER_DESCRIPTORS + 2 * LISTENERS as u64;
+    let granted = wanted.min(hard);
+    setrlimit(Resource::RLIMIT_NOFILE, granted, hard)?;
+    let places = granted.saturating_sub(OTHER_DESCRIPTORS) / 2;
+    Ok(usize::try_from(places).unwrap_or(LISTENERS).min(LISTENERS))
+}
+
+impl Holder {
+    fn new(options: HolderOptions, lock: Flock<File>) -> io::Result<Self> {
+        let memory = shared_memory::create_notes()?;
+        let notes = shared_memory::map_notes(memory.as_fd())?;
+        descriptor::place(memory.as_fd(), descriptors::MEMORY)?;
+        descriptor::place(timer::create()?.as_fd(), descriptors::WATCH)?;
+        descriptor::place(EventFd::from_flags(EfdFlags::EFD_CLOEXEC)?.as_fd(), descriptors::WAKE)?;
+        let signals: SigSet =
+            [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT].into_iter().collect();
+        signals.thread_block()?;
+        let signals =
+            SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
+        let socket = listening(&options.paths.0)?;
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        let readable = |number| EpollEvent::new(EpollFlags::EPOLLIN, number);
+        epoll.add(&socket, readable(SOCKET))?;
+        epoll.add(&signals, readable(SIGNALS))?;
+        epoll.add(descriptor::borrowed(descriptors::WATCH)?, readable(WATCH))?;
+        Ok(Self {
+            program: File::open("/proc/self/exe")?.into(),
+            table: Table::new(room()?),
+            options,
+            notes,
+            epoll,
+            socket: Some((socket, lock)),
+            signals,
+            answerer: None,
+            failures: 0,
+        })
+    }
+
+    fn has_ended(&self) -> bool {
+        self.socket.is_none() && self.table.is_empty()
+    }
+
+    /// Waits for one thing to happen and deals with it.
+    fn turn(&mut self) -> io::Result<()> {
+        let mut happened = [EpollEvent::empty()];
+        let timeout = if self.table.is_empty() { LINGER_MS.into() } else { EpollTimeout::NONE };
+        match self.epoll.wait(&mut happened, timeout) {
+            Err(Errno::EINTR) => return Ok(()),
+            Ok(0) => {
+                self.begin_to_end();
+                return Ok(());
+            }
+            waited => waited?,
+        };
+        let [event] = happened;
+        match event.data() {
+            SOCKET => self.accept(),
+            SIGNALS => self.take_signals(),
+            WATCH => self.look_for_hung(),
+            listener if listener >= LISTENER => self.release(listener - LISTENER),
+            connection => self.hear(connection),
+        }
+    }
+
+    /// Keeps a place for whoever has connected.
+    fn accept(&mut self) -> io::Result<()> {
+        let Some((socket, _lock)) = &self.socket else { return Ok(()) };
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let Ok(number) = accept4(socket.as_raw_fd(), flags) else {
+            return Ok(());
+        };
+        let connection = descriptor::inherited(number)?;
+        let index = self.table.free().filter(|_| may_ask(&connection));
+        let Some(index) = index else {
+            warn!(held = self.table.count(), "a container goes without answers to system calls");
+            say(&connection, Word::No);
+            return Ok(());
+        };
+        say(&connection, Word::Yes);
+        let asked = EpollEvent::new(EpollFlags::EPOLLIN, index as u64);
+        self.epoll.add(&connection, asked)?;
+        self.table.put(index, Entry::Promised(connection));
+        Ok(())
+    }
+
+    fn hear(&mut self, index: u64) -> io::Result<()> {
+        let Ok(index) = usize::try_from(index) else { return Ok(()) };
+        let Some(connection) = self.table.connection(index) else { return Ok(()) };
+        match hear(connection) {
+            None => Ok(()),
+            Some(Wish::Hold(listener)) => self.hold(index, listener),
+            Some(Wish::End) => {
+                self.begin_to_end();
+                self.hang_up(index);
+                Ok(())
+            }
+            Some(Wish::Gone | Wish::Nonsense) => {
+                self.hang_up(index);
+                Ok(())
+            }
+        }
+    }
+
+    /// Holds a listener, and has it answered.
+    fn hold(&mut self, index: usize, listener: OwnedFd) -> io::Result<()> {
+        let number = LISTENER + index as u64;
+        // What nobody can call any more is told without being asked for.
+        let watched = self.epoll.add(&listener, EpollEvent::new(EpollFlags::empty(), number));
+        if watched.is_err() || !self.table.hold(index, listener, self.notes) {
+            self.hang_up(index);
+            return Ok(());
+        }
+        if let Some(connection) = self.table.connection(index) {
+            say(connection, Word::Kept);
+        }
+        self.wake_answerer()?;
+        if self.answerer.is_none() { self.start() } else { Ok(()) }
+    }
+
+    /// Nobody is left who could call through this listener.
+    fn release(&mut self, index: u64) -> io::Result<()> {
+        let Ok(index) = usize::try_from(index) else { return Ok(()) };
+        if let Some(listener) = self.table.release(index, self.notes) {
+            // The answerer has it open too, so closing it would not be enough.
+            self.epoll.delete(&listener)?;
+        }
+        self.wake_answerer()
+    }
+
+    fn hang_up(&mut self, index: usize) {
+        if let Some(connection) = self.table.hang_up(index) {
+            // Closing it is enough: nobody else has it open.
+            drop(connection);
+        }
+    }
+
+    /// Takes nothing new; another holder may begin beside this one.
+    fn begin_to_end(&mut self) {
+        if let Some((socket, lock)) = self.socket.take() {
+            let _another_is_there = fs::remove_file(&self.options.paths.0);
+            drop((socket, lock));
+        }
+    }
+
+    fn wake_answerer(&self) -> io::Result<()> {
+        let wake = descriptor::borrowed(descriptors::WAKE)?;
+        nix::unistd::write(wake, &1_u64.to_ne_bytes())?;
+        Ok(())
+    }
+
+    fn start(&mut self) -> io::Result<()> {
+        let fallback = self.failures >= MOST_FAILURES;
+        if fallback {
+            warn!("no answerer can start; system calls are the kernel's meanwhile");
+        }
+        let command = if fallback { &self.options.fallback } else { &self.options.answerer };
+        self.notes.answers.store(0, SeqCst);
+        self.answerer = Some(process::spawn(self.program.as_fd(), command)?);
+        Ok(())
+    }
+
+    fn take_signals(&mut self) -> io::Result<()> {
+        while let Some(signal) = self.signals.read_signal()? {
+            match Signal::try_from(signal.ssi_signo.cast_signed())? {
+                Signal::SIGCHLD => self.reap()?,
+                _terminate_or_interrupt => {
+                    info!(held = self.table.count(), "ends when nothing is held any more");
+                    self.begin_to_end();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn reap(&mut self) -> io::Result<()> {
+        loop {
+            match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+                Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return Ok(()),
+                Ok(ended) if ended.pid().is_some() && ended.pid() == self.answerer => {
+                    self.replace()?;
+                }
+                Ok(_earlier) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+    }
+
+    /// The answerer is dead, or as good as: another one goes on.
+    fn replace(&mut self) -> io::Result<()> {
+        let had_answered = self.notes.answers.load(SeqCst) == 1;
+        // One that leaves everything to the kernel ends by itself, to let a real one try.
+        let was_fallback = self.failures >= MOST_FAILURES;
+        self.failures = if had_answered || was_fallback { 0 } else { self.failures + 1 };
+        self.notes.takeovers.fetch_add(1, SeqCst);
+        self.answerer = None;
+        if self.table.is_empty() { Ok(()) } else { self.start() }
+    }
+
+    /// Looks for calls that take too long; sees to it that the timer runs for as long as
+    /// any is being answered.
+    fn look_for_hung(&mut self) -> io::Result<()> {
+        descriptor::drain(descriptor::borrowed(descriptors::WATCH)?);
+        self.notes.watch_armed.store(0, SeqCst);
+        let now = clock::boottime_ns();
+        let (mut busy, mut hung) = (false, false);
+        for taken in &self.notes.taken {
+            let since = taken.since_ns.load(SeqCst);
+            busy |= since != 0;
+            if since != 0 && now.saturating_sub(since) > HUNG_AFTER_NS {
+                // What has kept one waiting would keep the next.
+                taken.tries.store(u32::MAX / 2, SeqCst);
+                hung = true;
+            }
+        }
+        if hung {
+            warn!("an answerer hangs; it is replaced");
+            self.end_answerer();
+            return self.replace();
+        }
+        if busy && self.notes.watch_armed.swap(1, SeqCst) == 0 {
+            timer::arm(descriptor::borrowed(descriptors::WATCH)?, WATCH_INTERVAL)?;
+        }
+        Ok(())
+    }
+
+    fn end_answerer(&mut self) {
+        if let Some(answerer) = self.answerer.take() {
+            let _dead_already = kill(answerer, Signal::SIGKILL);
+            process::ends_within(answerer, DEATH_MS);
+        }
+    }
+}
