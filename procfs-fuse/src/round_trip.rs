@@ -125,6 +125,48 @@ fn a_nodes_meminfo_is_what_its_view_is() {
 }
 
 #[test]
+fn nodes_add_up_to_the_total() {
+    for_each("", |sample, numbers| {
+        let memory = any_memory(numbers);
+        let ids = 0..u32::try_from(1 + numbers.below(4)).unwrap();
+        let nodes = ids.map(|id| node::Node {
+            id,
+            cpus: CpuList::first(4),
+            memory: 1 + numbers.below(1 << 45),
+        });
+        sample.host.nodes = nodes.collect();
+        let mut bytes = 0;
+        for id in 0..sample.host.nodes.len() {
+            sample.host_text = format!("Node {id} MemTotal:       1 kB\n").into();
+            let mut text = String::new();
+            render::meminfo::node_meminfo(&view::nodes::meminfo(sample, &memory), &mut text);
+            let total: Option<u64> = node::lines(&text).find_map(|line| line.line.kib());
+            bytes += total.unwrap() * 1024;
+        }
+        let total = view::memory::sizes(&memory, &sample.host.memory).total;
+        let lost = total.checked_sub(bytes).unwrap();
+        // Each node is rounded down, to KiB.
+        assert!(lost <= 1025 * sample.host.nodes.len() as u64, "{lost} bytes are in no node");
+    });
+}
+
+#[test]
+fn swaps_is_the_swap_of_meminfo() {
+    for_each("", |sample, numbers| {
+        let memory = any_memory(numbers);
+        let swap = view::memory::sizes(&memory, &sample.host.memory).swap;
+        let mut text = String::new();
+        render::swaps::swaps(&view::swaps::area(&memory, &sample.host.memory), &mut text);
+        let areas = text.lines().skip(1).map(|line| {
+            let words: Vec<&str> = line.split_ascii_whitespace().collect();
+            [words[2], words[3]].map(|kib| kib.parse::<u64>().unwrap())
+        });
+        let expected = [swap.total, swap.total - swap.free].map(|bytes| bytes / 1024);
+        assert_eq!(areas.collect::<Vec<_>>(), if swap.total > 0 { vec![expected] } else { vec![] });
+    });
+}
+
+#[test]
 fn zones_add_up_to_the_total() {
     for_each(host!("zoneinfo"), |sample, numbers| {
         let memory = any_memory(numbers);

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::Trial;
 use nix::unistd::Pid;
-use support::{Daemon, Group, Need, Verdict, alone, daemon, process, trial};
+use support::{Daemon, Group, Need, Verdict, alone, container, daemon, process, trial};
 
 const LOAD: &[Need] = &[
     Need::Container,
@@ -43,6 +43,7 @@ const PRINTED: u64 = 2;
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         trial("load_follows_what_runs_five_groups_deep", LOAD, || follows(3, 40, 2)),
+        trial("last_pid_is_the_containers", &[Need::Container], last_pid_is_the_containers),
         trial("load_of_two_thousand_threads_follows_for_a_minute", LONG, || follows(4, 2000, 12)),
         alone(
             "nothing_runs_while_nobody_reads",
@@ -209,6 +210,13 @@ fn next(averages: [u64; 3], running: u64) -> [u64; 3] {
         *average = (sum + if active >= *average { ONE - 1 } else { 0 }) / ONE;
     }
     next
+}
+
+/// The largest in use, as the container numbers it: it has but one process.
+fn last_pid_is_the_containers() -> Verdict {
+    let ran = container::run(&[], &["cat", "/proc/loadavg"])?.succeeded()?;
+    let last = ran.find("a last pid", |text| text.split_ascii_whitespace().nth(4)?.parse().ok());
+    ran.equal("last pid", &last?, &1_u64)
 }
 
 /// Nobody has asked for a load, so nothing is sampled, and nothing wakes up.

@@ -4,13 +4,20 @@
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
 use libtest_mimic::Trial;
-use support::{Group, Need, Ran, Verdict, daemon, trial};
+use support::{Group, Need, Ran, Verdict, alone, daemon, trial};
 
 const MIB: u64 = 1 << 20;
 const MEMORY: &[Need] = &[Need::Container, Need::Controller("memory")];
 
 const SENDFILE: &[Need] =
     &[Need::Container, Need::Controller("memory"), Need::Program("busybox", "busybox-static")];
+
+const QUICK: &[Need] = &[
+    Need::Container,
+    Need::NativeSpeed,
+    Need::Controller("memory"),
+    Need::File("/usr/bin/python3", "python3"),
+];
 
 /// Every file of the tree, as a path below the mount point.
 const FILES: &[&str] = &[
@@ -38,6 +45,7 @@ pub(crate) fn trials() -> Vec<Trial> {
             MEMORY,
             every_file_has_text_at_the_first_read,
         ),
+        alone("a_containers_first_read_is_quick", QUICK, a_containers_first_read_is_quick),
     ]
 }
 
@@ -155,5 +163,28 @@ fn every_file_has_text_at_the_first_read() -> Verdict {
             read.holds("the times of stat are not all zero", total > 0)?;
         }
     }
+    Ok(())
+}
+
+/// Microseconds that a container's very first read takes where two processes are made
+/// for it, when nothing else runs: the quickest that was seen of lxcfs.
+const SLOW: u64 = 1600;
+
+/// How many containers are tried: on a busy machine one of them meets a quiet moment.
+const CONTAINERS: usize = 15;
+
+fn a_containers_first_read_is_quick() -> Verdict {
+    const SCRIPT: &str = "\
+import os, time
+begin = time.monotonic_ns()
+open(os.environ['FS'] + '/proc/meminfo').read()
+print((time.monotonic_ns() - begin) // 1000)";
+    let script = format!("/usr/bin/python3 -c \"{SCRIPT}\"");
+    let times = (0..CONTAINERS).map(|_container| in_container(&script)?.number::<u64>());
+    let times = times.collect::<anyhow::Result<Vec<_>>>()?;
+    anyhow::ensure!(
+        times.iter().any(|time| *time < SLOW),
+        "microseconds of first reads: {times:?}"
+    );
     Ok(())
 }

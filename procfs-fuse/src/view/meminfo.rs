@@ -167,6 +167,8 @@ Mapped:           500000 kB
 Dirty:             40000 kB
 Writeback:           400 kB
 Slab:             900000 kB
+SwapCached:            0 kB
+ShmemHugePages:        0 kB
 AnonHugePages:    200000 kB
 CommitLimit:     5242880 kB
 SwapTotal:       1048576 kB
@@ -211,6 +213,20 @@ Newcomer:             17 kB
     fn anon_huge_pages_are_the_containers() {
         let stat = MemoryStat { anon_thp: Some(2 << 20), ..MemoryStat::default() };
         assert_eq!(kib(stat, "AnonHugePages"), Some(2 << 10));
+    }
+
+    /// lxcfs: always 0, though the kernel counts them.
+    #[test]
+    fn swapped_and_shared_pages_are_the_containers() {
+        let stat = MemoryStat {
+            swapcached: Some(4 << 20),
+            shmem_thp: Some(2 << 20),
+            ..MemoryStat::default()
+        };
+        assert_eq!(
+            (kib(stat, "SwapCached"), kib(stat, "ShmemHugePages")),
+            (Some(4096), Some(2048))
+        );
     }
 
     #[test]
