@@ -94,17 +94,21 @@ impl Layout {
         let Some(first) = mounts.next() else {
             return Err(PlaceError::NotMounted { controller, version });
         };
-        std::iter::once(first)
-            .chain(mounts)
-            .filter_map(|mount| Some((mount, below(path, &mount.root)?)))
-            // Of several mounts the one that shows most: it has the ancestors.
-            .max_by_key(|(_, path)| path.len())
-            .map(|(mount, path)| Some(Group::new(version, mount.point.clone(), path)))
+        deepest(std::iter::once(first).chain(mounts), path)
+            .map(Some)
             .ok_or_else(|| PlaceError::NotVisible { controller, path: path.to_owned() })
     }
 }
 
 impl Layout {
+    /// The group that `membership` names in the cgroup2 tree, which a machine may have
+    /// beside v1 hierarchies with all of the controllers; `None` where it has none, or
+    /// none that we can see.
+    pub fn unified_group(&self, membership: &Membership) -> Option<Group> {
+        let mounts = self.mounts.iter().filter(|mount| mount.version == Version::V2);
+        deepest(mounts, membership.unified()?)
+    }
+
     /// The group with the id `id` (its inode number) in the hierarchy that serves
     /// `controller` in this version; `None` when it is gone.
     ///
@@ -116,6 +120,14 @@ impl Layout {
             Some(Group::new(version, point.clone(), path))
         })
     }
+}
+
+/// The group at `path` of the hierarchy that `mounts` show. Of several mounts the one
+/// that shows most: it has the ancestors.
+fn deepest<'a>(mounts: impl Iterator<Item = &'a Mount>, path: &'a str) -> Option<Group> {
+    let shown = mounts.filter_map(|mount| Some((mount, below(path, &mount.root)?)));
+    let (mount, path) = shown.max_by_key(|(_mount, path)| path.len())?;
+    Some(Group::new(mount.version, mount.point.clone(), path))
 }
 
 /// The path, from `point`, of the directory beneath with the inode number `id`.

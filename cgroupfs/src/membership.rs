@@ -41,6 +41,12 @@ impl Membership {
             None => self.v2.as_deref().map(Place::V2),
         }
     }
+
+    /// Its path in the cgroup2 hierarchy, whatever that one serves; `None` when the
+    /// kernel has none.
+    pub fn unified(&self) -> Option<&str> {
+        self.v2.as_deref()
+    }
 }
 
 /// Parses the text of `/proc/PID/cgroup`.

@@ -1,5 +1,7 @@
 //! If even the keeper dies, the next start heals running containers.
 
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -9,7 +11,8 @@ use nix::mount::{MntFlags, umount2};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
-use support::{Daemon, Need, Verdict, alone, process, speed, trial};
+use support::needs::is_pure_v2;
+use support::{Daemon, Need, Verdict, alone, leaks, process, speed, trial};
 
 use crate::contained::{
     Contained, Pace, has_each_file_once, inject, is_there_once, live_device, mounted_at,
@@ -25,6 +28,8 @@ const MONITORS: &[Need] = &[
     Need::Program("top", "procps"),
     Need::Program("free", "procps"),
 ];
+
+const PRESSURE: &[Need] = &[Need::Container, Need::Controller("memory"), Need::Pressure];
 
 const MIB: u64 = 1 << 20;
 
@@ -52,6 +57,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         alone("a_daemon_that_hangs_is_not_taken_for_dead", NEEDS, hung_daemons_are_left_alone),
         alone("twice_killed_is_healed_twice", NEEDS, twice_killed_is_healed_twice),
         trial("a_file_is_put_where_it_is_missing", NEEDS, files_are_put_where_missing),
+        alone("pressure_is_the_kernels_own_file", PRESSURE, pressure_is_the_kernels_own_file),
         trial("masked_files_stay_masked", NEEDS, masked_files_stay_masked),
         trial("the_hosts_own_files_are_refused", NEEDS, the_host_is_refused),
         trial("a_dead_daemon_has_no_files_to_give", NEEDS, a_dead_daemon_is_refused),
@@ -332,6 +338,85 @@ fn files_are_put_where_missing() -> Verdict {
     has_each_file_once(container.pid(), &daemon)?;
     drop((nested, container));
     daemon.stop()
+}
+
+/// Where the container's group is in a cgroup2 tree: no daemon has a part in it, and
+/// one of ours that dies is replaced by it.
+fn pressure_is_the_kernels_own_file() -> Verdict {
+    let mut daemon = Daemon::start()?;
+    let counted = Counted::new(Contained::without_files(96 * MIB, Pace::Calm)?)?;
+    let container = counted.container()?;
+    let is_own = |resource: &str| -> Verdict {
+        let inside = container.shell(&format!("stat -c %d:%i /proc/pressure/{resource}"))?;
+        let own = std::fs::metadata(counted.group.join(format!("{resource}.pressure")))?;
+        let own = format!("{}:{}\n", own.dev(), own.ino());
+        inside.equal(&format!("the file of {resource}"), &inside.stdout, &own)
+    };
+    let pid = container.pid().to_string();
+    let ours = daemon.mount_point().join("proc/pressure/io");
+    container.shell(&format!("mount --bind {} /proc/pressure/io", ours.display()))?;
+    inject(&daemon, &["--pid", &pid])?.succeeded()?;
+    is_own("cpu")?;
+    is_own("memory")?;
+    is_there_once("/proc/pressure/io", container.pid(), &daemon)?;
+    let again = inject(&daemon, &["--pid", &pid, "--json"])?.succeeded()?;
+    let report: Value = serde_json::from_str(&again.stdout)?;
+    let kept = report.pointer("/namespaces/0/kept").and_then(Value::as_array);
+    let is_kept = kept.is_some_and(|kept| kept.contains(&"/proc/pressure/memory".into()));
+    again.holds("what is there is kept", is_kept)?;
+    daemon.kill()?;
+    container.shell("cat /proc/pressure/cpu /proc/pressure/memory >/dev/null")?;
+    container.shell("! cat /proc/pressure/io 2>/dev/null")?;
+    daemon.start_again()?;
+    let deadline = Instant::now() + PATIENCE;
+    while let Err(error) = is_own("io") {
+        ensure!(Instant::now() < deadline, "{error:?}\n{}", daemon.log());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    drop(counted);
+    daemon.stop()
+}
+
+/// A container with a group in the cgroup2 tree; one that was made for it is removed
+/// with this value.
+struct Counted {
+    /// `None` when it has ended.
+    container: Option<Contained>,
+    group: PathBuf,
+    is_made: bool,
+}
+
+impl Counted {
+    fn new(container: Contained) -> Result<Self> {
+        let pid = container.pid();
+        if is_pure_v2() {
+            let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
+            let path = groups.lines().find_map(|line| line.strip_prefix("0::/"));
+            let group = Path::new("/sys/fs/cgroup").join(path.context("it is in no group")?);
+            return Ok(Self { container: Some(container), group, is_made: false });
+        }
+        let group = Path::new("/sys/fs/cgroup/unified").join(format!("{}psi", leaks::prefix()));
+        std::fs::create_dir(&group)?;
+        let counted = Self { container: Some(container), group, is_made: true };
+        std::fs::write(counted.group.join("cgroup.procs"), pid.to_string())?;
+        Ok(counted)
+    }
+
+    fn container(&self) -> Result<&Contained> {
+        self.container.as_ref().context("it has ended")
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        drop(self.container.take());
+        // A group whose last process has just ended is busy for a moment.
+        let deadline = Instant::now() + PATIENCE;
+        while self.is_made && std::fs::remove_dir(&self.group).is_err() && Instant::now() < deadline
+        {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
 }
 
 fn masked_files_stay_masked() -> Verdict {

@@ -21,6 +21,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![
         alone("a_killed_keeper_is_told_of", NEEDS, a_killed_keeper_is_told_of),
         alone("killing_a_group_leaves_keeper_or_worker", NEEDS, killing_a_group),
+        alone("the_group_of_a_killed_keeper_is_removed", NEEDS, group_is_removed),
         alone("porthole_run_continues_a_worker_without_keeper", NEEDS, porthole_run_continues),
         alone("keepers_killed_while_workers_start_are_continued", NEEDS, killed_at_any_instant),
     ]
@@ -67,10 +68,8 @@ fn killing_a_group() -> Verdict {
     let serving = Serving::start(&[])?;
     let readers = Readers::start(&serving)?;
     ensure!(serving.status().get("separate_group") == Some(&true.into()), "{:#}", serving.status());
+    let group = entered_group(&serving)?;
     let worker = serving.worker()?.context("nobody serves")?;
-    let own = group_of(serving.keeper())?;
-    let group = own.join(format!("portholefs-{}", serving.keeper()));
-    serving.until("the worker enters its group", || Ok(group_of(worker)? == group))?;
     let processes = std::fs::read_to_string(group.join("cgroup.procs"))?;
     ensure!(processes.trim() == worker.to_string(), "in the workers' group: {processes}");
     for process in processes.lines() {
@@ -83,6 +82,27 @@ fn killing_a_group() -> Verdict {
     serving.stop()?;
     ensure!(!group.exists(), "{} is left", group.display());
     Ok(())
+}
+
+/// The workers' group, which the worker that serves has entered.
+fn entered_group(serving: &Serving) -> Result<PathBuf> {
+    let worker = serving.worker()?.context("nobody serves")?;
+    let group = group_of(serving.keeper())?.join(format!("portholefs-{}", serving.keeper()));
+    serving.until("the worker enters its group", || Ok(group_of(worker)? == group))?;
+    Ok(group)
+}
+
+/// The next daemon removes it: when nobody is left, and when the worker is.
+fn group_is_removed() -> Verdict {
+    let mut serving = Serving::start(&[])?;
+    for kill in [Serving::kill_all, Serving::kill_keeper] {
+        let group = entered_group(&serving)?;
+        kill(&mut serving)?;
+        ensure!(group.exists(), "{} is gone already: nothing is tested", group.display());
+        serving.start_again()?;
+        serving.until("the group of the killed keeper is removed", || Ok(!group.exists()))?;
+    }
+    serving.stop()
 }
 
 /// The folder of the group in which the number of processes is limited.

@@ -122,6 +122,7 @@ fn heal(args: &ChildArgs) -> ExitCode {
     args.common.start();
     let counters = session_counters();
     let_go_of_the_session();
+    worker_group::remove_abandoned();
     let healed = inject::heal(&args.mount_point);
     if let Ok(counters) = counters {
         counters.healed_mounts.add(healed as u64);

@@ -32,7 +32,7 @@ pub(super) fn make() -> io::Result<File> {
     if Path::new("/run/systemd/system").exists() && !is_delegated(&own) {
         return Err(io::Error::other("the unit has no Delegate="));
     }
-    remove_abandoned(&own);
+    remove_abandoned_in(&own);
     let group = own.join(name_of(std::process::id()));
     match fs::create_dir(&group) {
         // It is there when the keeper was continued in the same process.
@@ -70,8 +70,17 @@ fn is_delegated(group: &Path) -> bool {
     })
 }
 
-/// Those whose keeper was killed, and whose workers have ended since.
-fn remove_abandoned(own: &Path) {
+/// Removes the groups of keepers that were killed, and whose workers have ended since.
+///
+/// A group is empty a moment after its last process has ended (Linux 6.19), so the one
+/// that a daemon continues may still be there when [`make`] looks.
+pub fn remove_abandoned() {
+    if let Ok(own) = own_group() {
+        remove_abandoned_in(&own);
+    }
+}
+
+fn remove_abandoned_in(own: &Path) {
     for entry in fs::read_dir(own).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let Some(keeper) = name.to_str().and_then(|name| name.strip_prefix(PREFIX)) else {

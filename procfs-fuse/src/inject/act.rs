@@ -7,18 +7,20 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
 use rustix::mount::{OpenTreeFlags, open_tree};
 
 use crate::host::mountinfo::MountTable;
 use crate::inject::home::Home;
 use crate::inject::place::{self, Replaced};
-use crate::inject::plan::{Action, Decision, Obstacle};
+use crate::inject::plan::{Action, Decision, Obstacle, Source};
 use crate::inject::report::{NamespaceReport, Said};
 
 /// The live files that decisions need. The daemon is asked once for each, and
 /// not once for each container.
 #[derive(Debug)]
-pub(crate) struct LiveFiles(HashMap<PathBuf, nix::Result<OwnedFd>>);
+pub(crate) struct LiveFiles(HashMap<Source, nix::Result<OwnedFd>>);
 
 /// A decision, and a copy of the live file if it needs one.
 #[derive(Debug)]
@@ -44,14 +46,17 @@ impl LiveFiles {
     pub(crate) fn open<'a>(home: &Home, decisions: impl Iterator<Item = &'a Decision>) -> Self {
         let mut files = HashMap::new();
         for source in decisions.filter_map(|decision| decision.action.source()) {
-            files.entry(source.to_owned()).or_insert_with(|| home.live(source));
+            files.entry(source.clone()).or_insert_with(|| match source {
+                Source::Tree(path) => home.live(path),
+                Source::Kernel(path) => open(path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()),
+            });
         }
         Self(files)
     }
 
     /// A mount of `source` that is attached nowhere yet, with all restrictions
     /// of the live mount.
-    fn copy(&self, source: &Path) -> io::Result<OwnedFd> {
+    fn copy(&self, source: &Source) -> io::Result<OwnedFd> {
         let file = self.0.get(source).ok_or(Errno::ENOENT)?;
         let file = file.as_ref().map_err(|errno| *errno)?;
         let flags = OpenTreeFlags::OPEN_TREE_CLONE

@@ -10,7 +10,7 @@
 //! (`probe`), or act (`place`), where every decision is held against the mount
 //! that is really there.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -44,23 +44,23 @@ pub(crate) struct Decision {
 pub(crate) enum Action {
     /// Mount `source` over the kernel's own file, which is on the mount `on`.
     Mount {
-        /// Path in our tree, from its root.
-        source: PathBuf,
+        /// What is put there.
+        source: Source,
         /// The proc or sysfs mount that the file must be on.
         on: MountId,
     },
     /// Put `source` in the place of dead mounts.
     Replace {
-        /// Path in our tree, from its root.
-        source: PathBuf,
+        /// What is put there.
+        source: Source,
         /// The dead mounts that lie there, the one that is seen first.
         dead: Vec<MountId>,
     },
     /// Take away a dead mount that lies on another of ours: whether that is dead
     /// too can only be asked once it is seen. `source` goes on top if the mount is locked.
     Uncover {
-        /// Path in our tree, from its root.
-        source: PathBuf,
+        /// What is put there.
+        source: Source,
         /// The dead mount.
         dead: MountId,
     },
@@ -70,9 +70,36 @@ pub(crate) enum Action {
     LeaveAlone(Obstacle),
 }
 
+/// Where the file is that a place is given.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Source {
+    /// In our tree, by its path from the root of that.
+    Tree(PathBuf),
+    /// The kernel's own, with the container's numbers in the same format, by its path
+    /// on the host: nobody need answer for it.
+    Kernel(PathBuf),
+}
+
+impl Decision {
+    /// Takes the kernel's own file where `own` has one for that of our tree.
+    pub(crate) fn prefer(&mut self, own: &HashMap<&str, PathBuf>) {
+        let (Action::Mount { source, .. }
+        | Action::Replace { source, .. }
+        | Action::Uncover { source, .. }) = &mut self.action
+        else {
+            return;
+        };
+        let Source::Tree(path) = &*source else { return };
+        let path = path.strip_prefix("/").ok().and_then(Path::to_str);
+        if let Some(kernels) = path.and_then(|path| own.get(path)) {
+            *source = Source::Kernel(kernels.clone());
+        }
+    }
+}
+
 impl Action {
-    /// The path of the live file that it takes.
-    pub(crate) fn source(&self) -> Option<&Path> {
+    /// The live file that it takes.
+    pub(crate) fn source(&self) -> Option<&Source> {
         match self {
             Self::Mount { source, .. }
             | Self::Replace { source, .. }
@@ -228,7 +255,7 @@ fn over_file(
     match table.way_to(target).pop() {
         Some(seen) if seen.point == base.point => match in_the_way(table, devices, target, seen) {
             Some(obstacle) => Action::LeaveAlone(obstacle),
-            None => Action::Mount { source, on: seen.id },
+            None => Action::Mount { source: Source::Tree(source), on: seen.id },
         },
         Some(seen) => at_mount(table, devices, target, seen),
         None => Action::LeaveAlone(Obstacle::NoBase(PROC)),
@@ -264,6 +291,9 @@ fn in_the_way(
 
 /// What to do at `target`, where `seen` is the mount that is seen.
 fn at_mount(table: &MountTable, devices: &Devices, target: &Path, seen: &Mount) -> Action {
+    if is_own_pressure(seen) && seen.point == target {
+        return Action::Keep;
+    }
     if !is_ours(seen) || seen.point != target {
         return Action::LeaveAlone(Obstacle::Covered {
             at: seen.point.clone(),
@@ -279,13 +309,18 @@ fn at_mount(table: &MountTable, devices: &Devices, target: &Path, seen: &Mount) 
     if table.is_covered(seen) {
         return Action::LeaveAlone(Obstacle::Inside);
     }
-    let source = seen.root.clone();
+    let source = Source::Tree(seen.root.clone());
     let dead = dead_stack(table, devices, target);
     let beneath = table.way_to(target).into_iter().rev().nth(dead.len());
     if beneath.is_some_and(|mount| is_ours(mount) && mount.point == target) {
         return Action::Uncover { source, dead: seen.id };
     }
     Action::Replace { source, dead }
+}
+
+/// True for a file of a control group that is mounted for one of ours.
+fn is_own_pressure(mount: &Mount) -> bool {
+    mount.fs_type == "cgroup2" && mount.root.extension().is_some_and(|kind| kind == "pressure")
 }
 
 /// The dead mounts at `target` that lie directly on each other, the one that is
@@ -324,14 +359,15 @@ mod tests {
 
     fn shown(decisions: &[Decision]) -> String {
         let line = |Decision { target, action }: &Decision| {
+            let source = match action.source() {
+                Some(Source::Tree(path)) => path.display().to_string(),
+                Some(Source::Kernel(path)) => format!("the kernel's {}", path.display()),
+                None => String::new(),
+            };
             let what = match action {
-                Action::Mount { source, on } => format!("mount {} on {on}", source.display()),
-                Action::Replace { source, dead } => {
-                    format!("{} replaces {dead:?}", source.display())
-                }
-                Action::Uncover { source, dead } => {
-                    format!("take {dead} off, or {} on it", source.display())
-                }
+                Action::Mount { on, .. } => format!("mount {source} on {on}"),
+                Action::Replace { dead, .. } => format!("{source} replaces {dead:?}"),
+                Action::Uncover { dead, .. } => format!("take {dead} off, or {source} on it"),
                 Action::Keep => "keep".to_owned(),
                 Action::LeaveAlone(obstacle) => format!("leave alone: {obstacle}"),
             };
@@ -516,6 +552,38 @@ mod tests {
         let mask = |path| format!("80 62 0:70 / {CPU}/{path} ro - tmpfs tmpfs ro\n");
         check_inside(&mask("cpu0/thermal_throttle"), MOUNT);
         check_inside(&mask("vulnerabilities"), "leave alone: something is mounted inside it");
+    }
+
+    #[test]
+    fn the_kernels_own_file_goes_before_ours() {
+        let pressure = |resource: &str, what: &str| {
+            format!("8{resource} {what}\n")
+                .replace("8cpu", "81 61 0:29 /a/cpu.pressure /proc/pressure/cpu rw - cgroup2")
+                .replace(
+                    "8io",
+                    "82 61 0:51 /proc/pressure/io /proc/pressure/io ro - fuse.portholefs",
+                )
+        };
+        let table = format!(
+            "{CONTAINER}{}{}",
+            pressure("cpu", "cgroup2 rw"),
+            pressure("io", "portholefs ro")
+        );
+        let table = MountTable::parse(&table);
+        let bases = Bases::find(&table, &table).unwrap();
+        let served = ["cpu", "io", "memory"].map(|resource| format!("proc/pressure/{resource}"));
+        let mut decisions = fill(&table, &bases, &devices(), &served);
+        let own = HashMap::from([
+            ("proc/pressure/cpu", PathBuf::from("/cg/a/cpu.pressure")),
+            ("proc/pressure/io", PathBuf::from("/cg/a/io.pressure")),
+        ]);
+        decisions.iter_mut().for_each(|decision| decision.prefer(&own));
+        expect![[r#"
+            /proc/pressure/cpu: keep
+            /proc/pressure/io: the kernel's /cg/a/io.pressure replaces [82]
+            /proc/pressure/memory: mount /proc/pressure/memory on 61
+        "#]]
+        .assert_eq(&shown(&decisions));
     }
 
     #[test]

@@ -29,6 +29,9 @@ use crate::serve;
 /// that lie on each other each is seen only when the one on it is gone.
 const PASSES: usize = 5;
 
+/// Processes of a namespace of which it is asked whose container they are in.
+const MOST_ASKED: usize = 8;
+
 /// The nice value that goes before all others.
 const FIRST_IN_LINE: i32 = -20;
 
@@ -121,7 +124,8 @@ impl Injector {
         self.probe.ask(&unknown).map_err(InjectError::Probe)?;
         let devices = Devices { live: self.home.live, dead: self.probe.dead() };
         let jobs = survey.places.into_iter().map(|place| {
-            let decisions = self.task.decide(&place.table, &devices);
+            let mut decisions = self.task.decide(&place.table, &devices);
+            prefer_own(&mut decisions, &place.namespace);
             Job { place, decisions }
         });
         let jobs: Vec<_> = jobs.filter(|job| !job.decisions.is_empty()).collect();
@@ -132,6 +136,25 @@ impl Injector {
         self.report.follow(survey.failed.into_iter().chain(done));
         Ok(())
     }
+}
+
+/// Has the places of pressure given the files of the container's own control group. Who
+/// cannot be identified gets ours, as every reader does.
+fn prefer_own(decisions: &mut [Decision], namespace: &Namespace) {
+    if !decisions.iter().any(|decision| decision.target.parent().is_some_and(is_of_pressure)) {
+        return;
+    }
+    // The first may be one of the host's that has made the namespace.
+    let processes = namespace.processes.iter().take(MOST_ASKED).map(|pid| pid.as_raw());
+    let mut own = processes
+        .filter_map(|process| serve::own_files(Path::new("/"), process.unsigned_abs()).ok());
+    if let Some(own) = own.find(|own| !own.is_empty()) {
+        decisions.iter_mut().for_each(|decision| decision.prefer(&own));
+    }
+}
+
+fn is_of_pressure(dir: &Path) -> bool {
+    dir.ends_with("pressure")
 }
 
 /// Where the container of `pid` has its proc and sysfs.

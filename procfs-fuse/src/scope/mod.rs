@@ -53,6 +53,20 @@ pub fn groups_of(caller: &Caller, layout: &Layout) -> Result<Groups, PlaceError>
     Ok(groups)
 }
 
+/// The group in the cgroup2 tree that counts for `caller`: the kernel counts pressure
+/// there, on machines with every controller on v1 too. `None` for the host, and where
+/// there is no such tree.
+pub fn unified_group_of(caller: &Caller, layout: &Layout) -> Option<Group> {
+    let own = layout.unified_group(&caller.membership)?;
+    let counting = match &caller.pid_namespace {
+        PidNamespace::Host => counting_path(own.path(), None),
+        PidNamespace::Other(_, membership) => {
+            counting_path(own.path(), Some(layout.unified_group(membership)?.path()))
+        }
+    };
+    (counting != "/").then(|| own.at(&counting))
+}
+
 /// The group for `controller`; `None` also where its hierarchy is not mounted:
 /// nobody can set limits there.
 fn locate(

@@ -19,12 +19,14 @@ mod memory;
 mod names;
 mod numbers;
 mod opening;
+mod own_files;
 
 pub use files::{File, Kind, Listed, list, mounts};
 pub use memory::Memory;
 pub use names::{Found, Names, Walk, plain_paths};
 pub use numbers::{Numbered, Numbers, path_of};
 pub use opening::{GroupIds, OPENING_WORDS, Opening};
+pub use own_files::own_files;
 
 use std::error::Error;
 use std::fs;
