@@ -19,6 +19,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![
         trial("metrics_count_what_containers_read", NEEDS, metrics_count_what_containers_read),
         trial("metrics_outlive_the_worker", NEEDS, metrics_outlive_the_worker),
+        trial("healed_files_are_counted", NEEDS, healed_files_are_counted),
         trial("a_scraper_that_says_nothing_keeps_no_reader_waiting", NEEDS, a_silent_scraper),
         trial("status_tells_what_is_kept", NEEDS, status_tells_what_is_kept),
         trial("doctor_knows_whether_files_are_served", NEEDS, doctor_knows),
@@ -80,6 +81,33 @@ fn metrics_outlive_the_worker() -> Verdict {
     let reads = r#"porthole_reads_total{file="proc/meminfo",outcome="container"}"#;
     ensure!(value(&text, reads)? == 2, "one read before and one after the kill\n{text}");
     ensure!(value(&text, "porthole_takeovers_total")? == 1, "one worker died\n{text}");
+    daemon.stop()
+}
+
+/// What the next daemon replaces in a container that runs is counted by it.
+fn healed_files_are_counted() -> Verdict {
+    let mut daemon = Daemon::start()?;
+    let file = daemon.mount_point().join("proc/meminfo");
+    let group = Group::new(&["memory"])?;
+    let script = format!("mount --bind {} /proc/meminfo; exec sleep 60", file.display());
+    let mut inside = group.container(&["sh", "-c", &script]).spawn()?;
+    let sleep = process::child(Pid::from_raw(inside.id().cast_signed()), "sleep")?;
+    daemon.kill()?;
+    daemon.start_again()?;
+    let tree = daemon.mount_point();
+    let daemon = daemon.served_at(&tree)?;
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let healed = loop {
+        let healed = value(&scraped(&daemon)?, "porthole_healed_mounts_total")?;
+        if healed > 0 || Instant::now() > deadline {
+            break healed;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    kill(sleep, Signal::SIGKILL)?;
+    inside.wait()?;
+    // The tree itself may be in the namespace, too.
+    ensure!(healed >= 1, "no file was healed\n{}", daemon.log());
     daemon.stop()
 }
 
