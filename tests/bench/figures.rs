@@ -32,7 +32,7 @@ struct Effort {
 
 const THOROUGH: Effort = Effort {
     rounds: 5,
-    span: Span::Milliseconds(200),
+    span: Span::Milliseconds(120),
     crowd: Crowd { living: 1000, short_lived: 1200 },
     starts: 20,
 };

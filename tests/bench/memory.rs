@@ -76,22 +76,24 @@ fn container(daemon: &Daemon) -> Result<Group> {
     Ok(group)
 }
 
-/// What keeper and worker cost together. What they share (the program, and the memory that
-/// outlives workers) is counted once.
+/// What keeper and worker cost together: resident memory, for which what they share (the
+/// program, and the memory that outlives workers) is counted twice; the same counted once;
+/// descriptors.
 fn costs(daemon: &Daemon) -> Result<Value> {
-    let (mut kib, mut descriptors) = (0, 0);
+    let (mut resident, mut kib, mut descriptors) = (0, 0, 0);
     for pid in processes(daemon.pid())? {
-        kib += proportional_kib(pid)?;
+        let memory = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
+        resident += line(&memory, "Rss:")?;
+        kib += line(&memory, "Pss:")?;
         descriptors += std::fs::read_dir(format!("/proc/{pid}/fd"))?.count();
     }
-    Ok(json!({ "kib": kib, "descriptors": descriptors }))
+    Ok(json!({ "resident_kib": resident, "kib": kib, "descriptors": descriptors }))
 }
 
-fn proportional_kib(pid: Pid) -> Result<u64> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
-    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
-    let value = line.and_then(|line| line.trim().strip_suffix(" kB"));
-    Ok(value.context("smaps_rollup has no Pss")?.parse()?)
+fn line(memory: &str, key: &str) -> Result<u64> {
+    let value = memory.lines().find_map(|line| line.strip_prefix(key));
+    let value = value.and_then(|value| value.trim().strip_suffix(" kB"));
+    Ok(value.with_context(|| format!("smaps_rollup has no {key}"))?.parse()?)
 }
 
 /// How often threads of `pids` have been switched to.

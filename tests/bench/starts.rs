@@ -60,7 +60,8 @@ fn porthole(folder: &Path, with_view: bool) -> Result<Starter> {
     Ok(Starter { name, command: Box::new(command) })
 }
 
-/// An engine's runtime with a bundle of its own defaults; `None` where it is not installed.
+/// An engine's runtime with a bundle of its own defaults; `None` where it is not installed, or
+/// does not start containers on this machine, which is said.
 fn engine(name: &'static str, folder: &Path) -> Result<Option<Starter>> {
     const STATIC: &str = "/usr/bin/busybox";
     let is_there = ["/usr/bin", "/usr/sbin"].iter().any(|dir| Path::new(dir).join(name).exists());
@@ -84,5 +85,10 @@ fn engine(name: &'static str, folder: &Path) -> Result<Option<Starter>> {
         command.arg(format!("bench-{}-{number}", std::process::id()));
         command
     };
+    let tried = Ran::new(&mut command(0))?;
+    if tried.status != Some(0) {
+        println!("{name} starts no container here: {}", tried.stderr.trim_end());
+        return Ok(None);
+    }
     Ok(Some(Starter { name, command: Box::new(command) }))
 }

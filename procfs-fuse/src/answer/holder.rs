@@ -34,6 +34,7 @@ use super::connection::{Wish, Word, hear, may_ask, say};
 use super::descriptors;
 use super::notes::{LISTENERS, Notes};
 use super::table::{Entry, Table};
+use crate::log::limited;
 use crate::sys::process::CommandLine;
 use crate::sys::{clock, descriptor, process, shared_memory, timer};
 
@@ -210,7 +211,8 @@ impl Holder {
         let connection = descriptor::inherited(number)?;
         let index = self.table.free().filter(|_| may_ask(&connection));
         let Some(index) = index else {
-            warn!(held = self.table.count(), "a container goes without answers to system calls");
+            let held = self.table.count();
+            limited!(warn, held, "a container goes without answers to system calls");
             say(&connection, Word::No);
             return Ok(());
         };

@@ -99,7 +99,9 @@ pub struct Memory {
 /// What keeper and worker have together.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Cost {
-    /// Resident memory, what they share counted once.
+    /// Resident memory, added up.
+    pub resident_kib: u64,
+    /// The same, what they share counted once.
     pub kib: u64,
     /// Open descriptors.
     pub descriptors: u64,

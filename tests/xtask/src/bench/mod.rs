@@ -34,24 +34,18 @@ pub struct Options {
     /// Measure little and write nothing: whether everything can be measured
     #[arg(long)]
     quick: bool,
+    /// Measure nothing and write the page of figures that were taken before
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["against", "quick"])]
+    from: Option<PathBuf>,
 }
 
 /// Measures; writes the page, or prints the comparison.
 pub fn run(place: &Place, options: &Options) -> Result<()> {
-    setup::install(setup::For::Full)?;
-    build::binaries(place)?;
-    let program = build::bench(place)?;
-    let mut bench = Command::new(program);
-    bench.env("PORTHOLE_BIN_DIR", place.release());
-    if options.quick {
-        bench.env("PORTHOLE_BENCH_QUICK", "1");
-    }
-    if let Some(revision) = &options.against {
-        bench.env("PORTHOLE_BENCH_AGAINST", built_at(place, revision)?);
-    }
-    let file = place.made("bench")?.join("figures.json");
-    command::run(bench.arg("--figures").arg(&file))?;
-    let text = std::fs::read(&file)?;
+    let file = match &options.from {
+        Some(file) => file.clone(),
+        None => measured(place, options)?,
+    };
+    let text = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
     let figures: Figures =
         serde_json::from_slice(&text).with_context(|| format!("in {}", file.display()))?;
     match &options.against {
@@ -62,6 +56,23 @@ pub fn run(place: &Place, options: &Options) -> Result<()> {
         }
         None => write(place, &figures),
     }
+}
+
+/// Takes figures; returns the file that they are in.
+fn measured(place: &Place, options: &Options) -> Result<PathBuf> {
+    setup::install(setup::For::Full)?;
+    build::binaries(place)?;
+    let mut bench = Command::new(build::bench(place)?);
+    bench.env("PORTHOLE_BIN_DIR", place.release());
+    if options.quick {
+        bench.env("PORTHOLE_BENCH_QUICK", "1");
+    }
+    if let Some(revision) = &options.against {
+        bench.env("PORTHOLE_BENCH_AGAINST", built_at(place, revision)?);
+    }
+    let file = place.made("bench")?.join("figures.json");
+    command::run(bench.arg("--figures").arg(&file))?;
+    Ok(file)
 }
 
 fn compare(figures: &Figures, revision: &str) -> Result<()> {

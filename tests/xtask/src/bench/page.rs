@@ -248,8 +248,8 @@ impl Calls {
 fn crowd(out: &mut String, memory: &Memory, idle: Option<f64>) {
     let _infallible = write!(
         out,
-        "## Many containers\n\nEach reads every file. Keeper and worker together; what they share is counted once.\n\n\
-         | | memory, MiB | descriptors |\n|---|---|---|\n"
+        "## Many containers\n\nEach reads every file. Keeper and worker together.\n\n\
+         | | resident, MiB | what they share counted once, MiB | descriptors |\n|---|---|---|---|\n"
     );
     let rows = [
         ("before the first".to_owned(), &memory.before),
@@ -257,8 +257,10 @@ fn crowd(out: &mut String, memory: &Memory, idle: Option<f64>) {
         (format!("and {} came and went", memory.short_lived), &memory.after_short_lived),
     ];
     for (what, cost) in rows {
-        let kib = f64::from(u32::try_from(cost.kib).unwrap_or(u32::MAX));
-        let _infallible = writeln!(out, "| {what} | {:.1} | {} |", kib / 1024.0, cost.descriptors);
+        let mib = |kib: u64| f64::from(u32::try_from(kib).unwrap_or(u32::MAX)) / 1024.0;
+        let (resident, once) = (mib(cost.resident_kib), mib(cost.kib));
+        let _infallible =
+            writeln!(out, "| {what} | {resident:.1} | {once:.1} | {} |", cost.descriptors);
     }
     if let Some(idle) = idle {
         let _infallible = writeln!(out, "\nWake-ups in a minute while nobody asks: {idle:.0}.");
@@ -302,7 +304,7 @@ pub mod tests {
                 }
             }
         }
-        let cost = serde_json::json!({ "kib": 9216, "descriptors": 60 });
+        let cost = serde_json::json!({ "resident_kib": 12288, "kib": 9216, "descriptors": 60 });
         let figures = serde_json::json!({
             "machine": {
                 "kernel": "6.18", "model": "A CPU", "cpus": 2, "cgroups": "v1",
@@ -337,7 +339,7 @@ pub mod tests {
             "| `proc/stat` | 10 / 20; 100k | 40 / 80; 25k; 20 us | 300 / 600; 3333; 150 us | 45 / 90; 22k; 22 us | 1.12 | 6.67 |",
         );
         check(&page, "| `proc/stat` | - | - | 10.5 | `pread64` 2.5 |");
-        check(&page, "| 1000 containers live | 9.0 | 60 |");
+        check(&page, "| 1000 containers live | 12.0 | 9.0 | 60 |");
         check(&page, "Wake-ups in a minute while nobody asks: 0.");
         check(&page, "| `crun` | 12 | 20 | 20 |");
         assert!(!page.contains("the machine was shared"), "{page}");
