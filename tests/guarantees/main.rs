@@ -1,10 +1,13 @@
 //! The guarantees: what readers see while processes of the daemon die, hang, are
 //! replaced, or cannot start, and after all of them were killed.
 //!
-//! The program is also the reader that it starts in containers: see [`readers`].
+//! The program is also the reader, and the caller, that it starts in containers: see
+//! [`readers`] and [`callers`].
 
 #![allow(clippy::print_stderr, reason = "a test program talks to whoever runs it")]
 
+mod callers;
+mod calls;
 mod contained;
 mod crash;
 mod faults;
@@ -24,7 +27,11 @@ fn main() -> ExitCode {
     if let Some(mount_point) = std::env::var_os(readers::READER) {
         return readers::read(mount_point.as_ref());
     }
+    if std::env::var_os(callers::CALLER).is_some() {
+        return callers::call();
+    }
     let trials = [
+        calls::trials(),
         crash::trials(),
         faults::trials(),
         heal::trials(),

@@ -9,7 +9,10 @@
 //!                                         'y' a place is kept for as long as you are
 //!                                             connected, or 'n' there is none
 //!  'l' with a listener of seccomp
-//!                                         'k' it is held
+//!                                         'k' it is held; with the memory in which calls
+//!                                             that are being answered are noted
+//!                                         'k' with a pipe that ends when nobody is left
+//!                                             who could answer
 //!  closes whenever it likes
 //! ```
 //!
@@ -18,12 +21,13 @@
 //! to end when it holds nothing any more, and to take nothing new.
 
 use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use nix::sys::socket::sockopt::PeerCredentials;
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, getsockopt, sendmsg, socket,
+    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, connect, getsockopt,
+    sendmsg, socket,
 };
 
 use crate::sys::fd_passing;
@@ -60,10 +64,24 @@ pub(super) fn may_ask(socket: &OwnedFd) -> bool {
 
 /// Says `word`. Who does not listen is gone, which the next wish tells.
 pub(super) fn say(socket: &OwnedFd, word: Word) {
+    say_with(socket, word, None);
+}
+
+/// Says that the listener is held, and hands over what is needed should we be killed:
+/// the `memory` in which calls are noted, and the end of our `life`.
+pub(super) fn say_kept(socket: &OwnedFd, memory: BorrowedFd<'_>, life: BorrowedFd<'_>) {
+    say_with(socket, Word::Kept, Some(memory));
+    say_with(socket, Word::Kept, Some(life));
+}
+
+fn say_with(socket: &OwnedFd, word: Word, fd: Option<BorrowedFd<'_>>) {
     let byte = [word as u8];
     let text = [IoSlice::new(&byte)];
+    let fds = fd.map(|fd| [fd.as_raw_fd()]);
+    let rights = fds.as_ref().map(|fds| [ControlMessage::ScmRights(fds)]);
+    let control = rights.as_ref().map_or(&[][..], |rights| &rights[..]);
     let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
-    let _gone = sendmsg::<()>(socket.as_raw_fd(), &text, &[], flags, None);
+    let _gone = sendmsg::<()>(socket.as_raw_fd(), &text, control, flags, None);
 }
 
 /// Asks the holder that listens at `path`, if there is one, to end when it holds nothing.
@@ -72,11 +90,22 @@ pub(super) fn say(socket: &OwnedFd, word: Word) {
 ///
 /// `ENOENT`, `ECONNREFUSED`: there is none.
 pub fn ask_to_end(path: &Path) -> io::Result<()> {
-    let socket = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None)?;
-    connect(socket.as_raw_fd(), &UnixAddr::new(path)?)?;
+    let socket = connected(path)?;
     let text = [IoSlice::new(b"e")];
     sendmsg::<()>(socket.as_raw_fd(), &text, &[], MsgFlags::MSG_NOSIGNAL, None)?;
     Ok(())
+}
+
+/// Finds out whether a holder listens at `path`.
+pub(super) fn knock(path: &Path) -> io::Result<()> {
+    connected(path).map(drop)
+}
+
+fn connected(path: &Path) -> io::Result<OwnedFd> {
+    let close_on_exec = SockFlag::SOCK_CLOEXEC;
+    let socket = socket(AddressFamily::Unix, SockType::SeqPacket, close_on_exec, None)?;
+    connect(socket.as_raw_fd(), &UnixAddr::new(path)?)?;
+    Ok(socket)
 }
 
 /// Hears what somebody wants; `None` when it has not said it yet.

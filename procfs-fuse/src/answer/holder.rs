@@ -13,9 +13,11 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::SeqCst;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::{Flock, FlockArg, OFlag};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -26,11 +28,11 @@ use nix::sys::socket::{
 };
 use nix::sys::stat::{Mode, umask};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, pipe2};
 use tracing::{info, warn};
 
 use super::answerer::WATCH_INTERVAL;
-use super::connection::{Wish, Word, hear, may_ask, say};
+use super::connection::{self, Wish, Word, hear, may_ask, say, say_kept};
 use super::descriptors;
 use super::notes::{LISTENERS, Notes};
 use super::table::{Entry, Table};
@@ -48,6 +50,12 @@ const DEATH_MS: u16 = 50;
 /// Answerers that die before they answer, one after the other, until one is started that
 /// leaves everything to the kernel.
 const MOST_FAILURES: u32 = 3;
+
+/// How long another holder may take to listen. It takes milliseconds.
+const START_LIMIT: Duration = Duration::from_secs(2);
+
+/// How often it is looked at meanwhile.
+const POLL: Duration = Duration::from_millis(2);
 
 /// Descriptors beside those of the table.
 const OTHER_DESCRIPTORS: u64 = 256;
@@ -82,6 +90,8 @@ struct Holder {
     /// `None` once it was asked to end.
     socket: Option<(OwnedFd, Flock<File>)>,
     signals: SignalFd,
+    /// The end of the pipe that tells others of our death.
+    life: OwnedFd,
     table: Table,
     answerer: Option<Pid>,
     /// Answerers in a row that died before they answered.
@@ -95,7 +105,10 @@ struct Holder {
 ///
 /// Why it cannot listen, or cannot start anything.
 pub fn run(options: HolderOptions, ready: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
-    let Some(lock) = lock(&options.paths.1)? else { return ready() };
+    let Some(lock) = lock(&options.paths.1)? else {
+        wait_until_heard(&options.paths.0)?;
+        return ready();
+    };
     let mut holder = Holder::new(options, lock)?;
     ready()?;
     while !holder.has_ended() {
@@ -115,6 +128,18 @@ fn lock(path: &Path) -> io::Result<Option<Flock<File>>> {
         Ok(lock) => Ok(Some(lock)),
         Err((_file, Errno::EWOULDBLOCK)) => Ok(None),
         Err((_file, errno)) => Err(errno.into()),
+    }
+}
+
+/// Waits until the other holder, which may have just been started, listens.
+fn wait_until_heard(path: &Path) -> io::Result<()> {
+    let deadline = Instant::now() + START_LIMIT;
+    loop {
+        match connection::knock(path) {
+            Ok(()) => return Ok(()),
+            Err(error) if Instant::now() > deadline => return Err(error),
+            Err(_not_yet) => thread::sleep(POLL),
+        }
     }
 }
 
@@ -151,6 +176,8 @@ impl Holder {
         descriptor::place(memory.as_fd(), descriptors::MEMORY)?;
         descriptor::place(timer::create()?.as_fd(), descriptors::WATCH)?;
         descriptor::place(EventFd::from_flags(EfdFlags::EFD_CLOEXEC)?.as_fd(), descriptors::WAKE)?;
+        let (life, ours) = pipe2(OFlag::O_CLOEXEC)?;
+        descriptor::place(ours.as_fd(), descriptors::LIFE)?;
         let signals: SigSet =
             [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT].into_iter().collect();
         signals.thread_block()?;
@@ -170,6 +197,7 @@ impl Holder {
             epoll,
             socket: Some((socket, lock)),
             signals,
+            life,
             answerer: None,
             failures: 0,
         })
@@ -251,7 +279,8 @@ impl Holder {
             return Ok(());
         }
         if let Some(connection) = self.table.connection(index) {
-            say(connection, Word::Kept);
+            let memory = descriptor::borrowed(descriptors::MEMORY)?;
+            say_kept(connection, memory, self.life.as_fd());
         }
         self.wake_answerer()?;
         if self.answerer.is_none() { self.start() } else { Ok(()) }
@@ -314,8 +343,14 @@ impl Holder {
 
     fn reap(&mut self) -> io::Result<()> {
         loop {
-            match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+            match waitpid(None, Some(WaitPidFlag::WNOHANG | WaitPidFlag::WUNTRACED)) {
                 Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return Ok(()),
+                Ok(WaitStatus::Stopped(pid, _signal)) => {
+                    if self.answerer == Some(pid) {
+                        self.end_answerer();
+                        self.replace()?;
+                    }
+                }
                 Ok(ended) if ended.pid().is_some() && ended.pid() == self.answerer => {
                     self.replace()?;
                 }

@@ -46,4 +46,6 @@ mod descriptors {
     pub(super) const WATCH: RawFd = 101;
     /// An eventfd that the holder writes when listeners have come or gone.
     pub(super) const WAKE: RawFd = 102;
+    /// A pipe that nobody writes to: it ends when holder and answerers are dead.
+    pub(super) const LIFE: RawFd = 103;
 }

@@ -209,6 +209,14 @@ mod tests {
         assert_eq!(request.id(), None);
     }
 
+    /// `runtime/src/security/standby.rs` reads ids by these numbers.
+    #[test]
+    fn ids_are_where_runtimes_look_for_them() {
+        use std::mem::{offset_of, size_of};
+        assert_eq!((offset_of!(Notes, taken), THREADS, size_of::<Taken>()), (0, 4, 256));
+        assert_eq!(offset_of!(Taken, request), 24);
+    }
+
     #[test]
     fn a_place_names_its_listener() {
         let place = Place { generation: AtomicU64::new(0), number: AtomicU32::new(0) };

@@ -2,19 +2,20 @@
 
 use std::env;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use nix::errno::Errno;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
 use super::{Answer, holder, preflight};
 use crate::cgroup::ContainerCgroup;
 use crate::cli::options::ExecOptions;
 use crate::cli::run::{Inside, process};
-use crate::console::{Forwarded, Ours, Relay, attached, own_size};
+use crate::console::{Forward, Forwarded, Ours, Relay, attached, own_size};
 use crate::container::watch::exit_code;
 use crate::container::{State, StateError, Store};
 use crate::message::{Failure, tell};
-use crate::process::{Launched, Note, Stdio, Target, enter, own_program};
+use crate::process::{Launched, Note, Standby, Stdio, Target, enter, own_program};
 use crate::sys::signal;
 
 /// Runs a command beside the one of a running container.
@@ -40,13 +41,41 @@ pub(super) fn exec(options: &ExecOptions, store: &Store) -> Answer {
         relay.show(terminal, interactive)?;
     }
     let command = launched.pidfd;
-    relay.until(command.as_fd(), &mut |which| match signal::send(command.as_fd(), which) {
+    let mut forward = |which| match signal::send(command.as_fd(), which) {
         Err(Errno::ESRCH) => Ok(()),
         other => Ok(other.map_err(io::Error::from)?),
-    })?;
+    };
+    until_ended(&mut relay, command.as_fd(), launched.standby, &mut forward)?;
     relay.finish()?;
     Ok(exit_code(&command)?)
 }
+
+/// Relays until the `command` has ended, and does what `standby` has to meanwhile.
+fn until_ended(
+    relay: &mut Relay,
+    command: BorrowedFd<'_>,
+    standby: Option<Standby>,
+    forward: Forward<'_>,
+) -> Result<(), Failure> {
+    let Some(mut standby) = standby else { return Ok(relay.until(command, forward)?) };
+    let either = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(io::Error::from)?;
+    let readable = |number| EpollEvent::new(EpollFlags::EPOLLIN, number);
+    either.add(command, readable(COMMAND)).map_err(io::Error::from)?;
+    either.add(&standby, readable(STANDBY)).map_err(io::Error::from)?;
+    loop {
+        relay.until(either.0.as_fd(), forward)?;
+        let mut happened = [EpollEvent::empty(); 2];
+        let count = either.wait(&mut happened, EpollTimeout::ZERO).map_err(io::Error::from)?;
+        if happened.iter().take(count).any(|event| event.data() == COMMAND) {
+            return Ok(());
+        }
+        standby.step().map_err(io::Error::from)?;
+    }
+}
+
+/// What is waited for beside the terminal.
+const COMMAND: u64 = 0;
+const STANDBY: u64 = 1;
 
 fn start(
     options: &ExecOptions,

@@ -11,16 +11,19 @@ use nix::errno::Errno;
 use super::daemon;
 use crate::message::{Failure, tell};
 use crate::plan::{Calls, Plan, View};
-use crate::process::Reservation;
+use crate::process::{Place, Reservation, Source};
 
 /// A place for the listener of a process of `plan`, if its system calls are to be
 /// answered; tells why there is none.
-pub(super) fn reserve(plan: &Plan) -> Option<Reservation> {
+pub(super) fn reserve(plan: &Plan) -> Option<Place> {
     let (Calls::AsFiles, View::Mounted(mount_point)) = (plan.calls, &plan.view) else {
         return None;
     };
     match find_or_start(mount_point) {
-        Ok(place) => Some(place),
+        Ok(reservation) => {
+            let source = Source { reserve: find_or_start, mount_point: mount_point.clone() };
+            Some(Place { reservation, source })
+        }
         Err(reason) => {
             tell(&format!("nproc, sysinfo(2) and the like tell the host's numbers: {reason}"));
             None

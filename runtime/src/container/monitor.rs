@@ -23,7 +23,7 @@ use super::watch::Watch;
 use crate::cgroup::ContainerCgroup;
 use crate::console::Ours;
 use crate::message::Failure;
-use crate::process::{Launched, Note, Reservation, Stdio, launch};
+use crate::process::{Launched, Note, Place, Stdio, launch};
 use crate::sys::close::close_all_but;
 use crate::sys::fork;
 
@@ -37,7 +37,7 @@ pub struct Charge {
     /// The right to look after it.
     pub owner: Lock,
     /// A place for its listener, where system calls are to be answered.
-    pub place: Option<Reservation>,
+    pub place: Option<Place>,
     /// What the container gets as standard input, output and error.
     pub stdio: Stdio,
     /// The other ends: the monitor's in the background, else the command's.
@@ -72,7 +72,9 @@ pub fn start(mut charge: Charge) -> io::Result<(Channel, Ours)> {
 fn look_after(charge: Charge, channel: &Channel) {
     let Charge { store, state, owner, place, stdio, ours } = charge;
     let cgroup = ContainerCgroup::of(&state.plan.id);
-    let kept = [Some(owner.as_fd()), place.as_ref().map(AsFd::as_fd)].into_iter().flatten();
+    let kept = [Some(owner.as_fd()), place.as_ref().map(|place| place.reservation.as_fd())]
+        .into_iter()
+        .flatten();
     let left = leave_command(&stdio, &ours, channel, kept);
     let mut container = Container { store, state, cgroup, place };
     let lived = left.map_err(Failure::from).and_then(|()| container.live(stdio, ours, channel));
@@ -112,7 +114,7 @@ struct Container {
     store: Store,
     state: State,
     cgroup: ContainerCgroup,
-    place: Option<Reservation>,
+    place: Option<Place>,
 }
 
 impl Container {
@@ -131,7 +133,9 @@ impl Container {
         // The terminal is the command's alone from here on.
         let _ = channel.send(&Report::Started { warnings }, terminal.as_ref().map(AsFd::as_fd));
         drop(terminal);
-        let watch = Watch::new(launched.pidfd, channel, recorder)?;
+        // Its listener is held; the place is no promise any more.
+        self.place = None;
+        let watch = Watch::new(launched.pidfd, channel, recorder, launched.standby)?;
         Ok(watch.until_ended()?)
     }
 

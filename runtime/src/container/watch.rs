@@ -11,6 +11,7 @@ use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use super::recorder::Recorder;
 use super::report::{Channel, Order};
 use crate::console::Forwarded;
+use crate::process::Standby;
 use crate::sys::signal;
 
 /// Added to the number of the signal that ended a command, as shells do.
@@ -24,6 +25,7 @@ pub struct Watch<'a> {
     channel: Option<&'a Channel>,
     signals: Forwarded,
     recorder: Option<Recorder>,
+    standby: Option<Standby>,
 }
 
 impl<'a> Watch<'a> {
@@ -37,10 +39,11 @@ impl<'a> Watch<'a> {
         init: OwnedFd,
         channel: &'a Channel,
         recorder: Option<Recorder>,
+        standby: Option<Standby>,
     ) -> io::Result<Self> {
         // What the machine sends everybody when it is shut down.
         let signals = Forwarded::of(&SigSet::from_iter([Signal::SIGTERM]))?;
-        Ok(Self { init, channel: Some(channel), signals, recorder })
+        Ok(Self { init, channel: Some(channel), signals, recorder, standby })
     }
 
     /// Waits until the container has ended: the exit code of its command, or 128
@@ -65,6 +68,11 @@ impl<'a> Watch<'a> {
             if ready.channel {
                 self.obey()?;
             }
+            if ready.standby
+                && let Some(standby) = &mut self.standby
+            {
+                standby.step()?;
+            }
         }
     }
 
@@ -72,6 +80,7 @@ impl<'a> Watch<'a> {
         let wanted = |fd| PollFd::new(fd, PollFlags::POLLIN);
         let mut fds = vec![wanted(self.init.as_fd()), wanted(self.signals.as_fd())];
         fds.extend(self.channel.iter().map(|channel| wanted(channel.as_fd())));
+        fds.extend(self.standby.iter().map(|standby| wanted(standby.as_fd())));
         fds.extend(self.recorder.iter().flat_map(Recorder::sources).map(wanted));
         match poll(&mut fds, PollTimeout::NONE) {
             Err(Errno::EINTR) => return Ok(Ready::default()),
@@ -79,7 +88,12 @@ impl<'a> Watch<'a> {
         };
         let mut happened = fds.iter().map(|fd| fd.any().unwrap_or(false));
         let mut next = || happened.next() == Some(true);
-        Ok(Ready { init: next(), signal: next(), channel: self.channel.is_some() && next() })
+        Ok(Ready {
+            init: next(),
+            signal: next(),
+            channel: self.channel.is_some() && next(),
+            standby: self.standby.is_some() && next(),
+        })
     }
 
     /// Carries out the next order; that nobody can give any more is one too.
@@ -129,4 +143,5 @@ struct Ready {
     init: bool,
     signal: bool,
     channel: bool,
+    standby: bool,
 }

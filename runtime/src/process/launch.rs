@@ -13,7 +13,8 @@ use super::talk::{self, ChildEnd, Message, ParentEnd};
 use super::{Gate, Launched, Stdio, Target, first, later};
 use crate::plan::{Calls, Network, Plan, Process};
 use crate::report::{AtStep, Fault, LaunchError, Note, Object, Step};
-use crate::security::holder::Reservation;
+use crate::security::holder::Place;
+use crate::security::standby::Standby;
 use crate::sys::clone::{Child, clone_into};
 use crate::sys::signal;
 
@@ -28,7 +29,7 @@ use crate::sys::signal;
 /// [`LaunchError`], and then no process is left behind.
 pub fn launch(
     plan: &Plan,
-    place: Option<&Reservation>,
+    place: Option<&Place>,
     stdio: Stdio,
     gate: Gate<'_>,
 ) -> Result<Launched, LaunchError> {
@@ -39,7 +40,7 @@ pub fn launch(
 }
 
 /// Who answers system calls, now that it is known whether there is a `place`.
-fn calls(plan: &Plan, place: Option<&Reservation>) -> Calls {
+fn calls(plan: &Plan, place: Option<&Place>) -> Calls {
     place.map_or(Calls::Host, |_place| plan.calls)
 }
 
@@ -56,7 +57,7 @@ pub fn enter(
     target: &Target,
     plan: &Plan,
     process: &Process,
-    place: Option<&Reservation>,
+    place: Option<&Place>,
     stdio: Stdio,
     gate: Gate<'_>,
 ) -> Result<Launched, LaunchError> {
@@ -86,7 +87,7 @@ fn namespaces(plan: &Plan) -> CloneFlags {
 fn start(
     mut next: NextChild,
     namespaces: CloneFlags,
-    place: Option<&Reservation>,
+    place: Option<&Place>,
     gate: Gate<'_>,
     child: impl FnOnce(ChildEnd) -> i32,
 ) -> Result<Launched, LaunchError> {
@@ -98,7 +99,9 @@ fn start(
     let put_back = next.put_back().at(Step::Clone);
     let child = child.of("a process in new namespaces").at(Step::Clone)?;
     match put_back.and_then(|()| attend(&child, &ours, &mut notes, place, gate)) {
-        Ok(terminal) => Ok(Launched { pid: child.pid, pidfd: child.pidfd, terminal, notes }),
+        Ok(Told { terminal, standby }) => {
+            Ok(Launched { pid: child.pid, pidfd: child.pidfd, terminal, standby, notes })
+        }
         Err(error) => {
             end(&child);
             Err(error)
@@ -106,39 +109,49 @@ fn start(
     }
 }
 
-/// Puts the child into its cgroups and hears it out until its command runs;
-/// returns the host's end of its terminal.
+/// What a child has handed over on its way to the command.
+#[derive(Debug, Default)]
+struct Told {
+    /// The host's end of its terminal.
+    terminal: Option<OwnedFd>,
+    /// The listener for its system calls, which is held.
+    standby: Option<Standby>,
+}
+
+/// Puts the child into its cgroups and hears it out until its command runs.
 fn attend(
     child: &Child,
     ours: &ParentEnd,
     notes: &mut Vec<Note>,
-    place: Option<&Reservation>,
+    place: Option<&Place>,
     gate: Gate<'_>,
-) -> Result<Option<OwnedFd>, LaunchError> {
+) -> Result<Told, LaunchError> {
     gate(child.pid)
         .map_err(|error| Fault::new(format!("process {}", child.pid), error))
         .at(Step::Gate)?;
     // A child that is gone has said why, or is found dead below.
     let _gone = ours.open_gate();
-    let mut terminal = None;
+    let mut told = Told::default();
     let mut ready = false;
     while let Some((message, fd)) = ours.receive().of("a message").at(Step::Clone)? {
         match message {
             Message::Note(note) => notes.push(note),
-            Message::Terminal => terminal = fd,
-            Message::Listener => hand_over(place, fd).at(Step::HandOver)?,
+            Message::Terminal => told.terminal = fd,
+            Message::Listener => told.standby = hand_over(place, fd).at(Step::HandOver)?,
             Message::Ready => ready = true,
             Message::Failed(error) => return Err(error),
         }
     }
-    if ready { Ok(terminal) } else { Err(died(child).at(Step::Clone)) }
+    if ready { Ok(told) } else { Err(died(child).at(Step::Clone)) }
 }
 
 /// Has the listener held from now on.
-fn hand_over(place: Option<&Reservation>, listener: Option<OwnedFd>) -> Result<(), Fault> {
-    let (Some(place), Some(listener)) = (place, listener) else { return Ok(()) };
-    let handed_over = place.hand_over(listener.as_fd()).of("the listener for system calls");
-    handed_over.map_err(|fault| fault.with_hint("use --no-syscall-view to go without"))
+fn hand_over(place: Option<&Place>, listener: Option<OwnedFd>) -> Result<Option<Standby>, Fault> {
+    let (Some(place), Some(listener)) = (place, listener) else { return Ok(None) };
+    let held = place.reservation.hand_over(listener.as_fd());
+    let standby = held.and_then(|held| Standby::new(listener, held, place.source.clone()));
+    let standby = standby.of("the listener for system calls");
+    standby.map(Some).map_err(|fault| fault.with_hint("use --no-syscall-view to go without"))
 }
 
 /// Why a child that said nothing is dead.

@@ -31,7 +31,8 @@ use nix::pty::Winsize;
 use nix::unistd::Pid;
 
 pub use crate::report::{LaunchError, Note};
-pub use crate::security::holder::Reservation;
+pub use crate::security::holder::{Place, Reservation};
+pub use crate::security::standby::{Source, Standby};
 pub use launch::{enter, launch};
 
 /// What the process has as standard input, output and error.
@@ -60,6 +61,8 @@ pub struct Launched {
     pub pidfd: OwnedFd,
     /// The host's end of its terminal, when it was given [`Stdio::Terminal`].
     pub terminal: Option<OwnedFd>,
+    /// What has to be done should whoever answers its system calls be killed.
+    pub standby: Option<Standby>,
     /// What was done otherwise than planned, in the order it happened.
     pub notes: Vec<Note>,
 }

@@ -1,6 +1,6 @@
 //! Filters on system calls: `seccomp(2)`.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 
@@ -97,6 +97,44 @@ pub(crate) fn load_with_listener(program: &[Instruction]) -> nix::Result<OwnedFd
     };
     // SAFETY: with this flag the kernel returns a descriptor that it has just made.
     unsafe { new_fd(ret?) }
+}
+
+/// Takes the next call from `listener` and has the kernel carry it out as if nobody had
+/// been asked; Linux 5.5. Waits until there is one.
+///
+/// # Errors
+///
+/// `ENOENT`: its caller was killed.
+pub(crate) fn leave_next_to_kernel(listener: BorrowedFd<'_>) -> nix::Result<()> {
+    let mut call = libc::seccomp_notif {
+        id: 0,
+        pid: 0,
+        flags: 0,
+        data: libc::seccomp_data { nr: 0, arch: 0, instruction_pointer: 0, args: [0; 6] },
+    };
+    // SAFETY: the kernel writes one `struct seccomp_notif` through the pointer, which
+    // points to one, all zero as it wants it.
+    let ret =
+        unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_RECV, &raw mut call) };
+    Errno::result(ret)?;
+    leave_to_kernel(listener, call.id)
+}
+
+/// Has the kernel carry out the call `id`, which somebody has taken.
+///
+/// # Errors
+///
+/// `ENOENT`: nobody waits for it here.
+pub(crate) fn leave_to_kernel(listener: BorrowedFd<'_>, id: u64) -> nix::Result<()> {
+    /// `SECCOMP_USER_NOTIF_FLAG_CONTINUE`, which libc has as a number too wide.
+    const CONTINUE: u32 = 1;
+    let response = libc::seccomp_notif_resp { id, val: 0, error: 0, flags: CONTINUE };
+    // SAFETY: the kernel reads one `struct seccomp_notif_resp` through the pointer,
+    // which outlives the call.
+    let ret = unsafe {
+        libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND, &raw const response)
+    };
+    Errno::result(ret).map(drop)
 }
 
 fn load_as(program: &[Instruction], flags: libc::c_ulong) -> nix::Result<libc::c_long> {
