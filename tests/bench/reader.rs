@@ -2,19 +2,26 @@
 
 use std::fs::File;
 use std::io::Read as _;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt as _;
+use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use nix::unistd::Pid;
+use rustix::fs::{Mode, OFlags, openat};
 use support::{Group, Ran};
 
-use crate::rivals::Rival;
+use crate::private::Tree;
+use crate::rivals::{Rival, Root};
 
 /// The first argument of the program when it is the reader.
 const READ: &str = "--read";
+
+/// What stands before the socket of a daemon that is asked for a private tree.
+const PRIVATE: &str = "private:";
 
 /// Reads of each thread before the first that counts: first reads open files and
 /// fill caches.
@@ -92,7 +99,10 @@ impl Timing {
 /// A reader of one file of one rival, in a container of `group`.
 pub(crate) fn command(group: &Group, rival: &Rival, file: &str, load: Load) -> Result<Command> {
     let program = std::env::current_exe()?;
-    let path = rival.root.join(file);
+    let root = match &rival.root {
+        Root::Path(path) => path.to_string_lossy().into_owned(),
+        Root::Private(socket) => format!("{PRIVATE}{}", socket.display()),
+    };
     let span = match load.span {
         Span::Milliseconds(count) => format!("{count}ms"),
         Span::Operations(count) => format!("{count}x"),
@@ -103,7 +113,8 @@ pub(crate) fn command(group: &Group, rival: &Rival, file: &str, load: Load) -> R
         load.way.word(),
         &load.threads.to_string(),
         &span,
-        &path.to_string_lossy(),
+        &root,
+        file,
     ]))
 }
 
@@ -150,15 +161,16 @@ fn cpu_seconds_of(pid: Pid) -> Result<f64> {
 /// Reads, when this process was started for that.
 pub(crate) fn main() -> Option<ExitCode> {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let [read, way, threads, span, path] = words.as_slice() else { return None };
+    let [read, way, threads, span, root, file] = words.as_slice() else { return None };
     if read != READ {
         return None;
     }
     let way = if way == Way::Kept.word() { Way::Kept } else { Way::Open };
-    Some(match parse(threads, span).and_then(|(threads, span)| measure(path, way, threads, span)) {
+    let read = |(threads, span)| measure(&place(root, file)?, way, threads, span);
+    Some(match parse(threads, span).and_then(read) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{path}: {error:#}");
+            eprintln!("{root}, {file}: {error:#}");
             ExitCode::FAILURE
         }
     })
@@ -173,19 +185,28 @@ fn parse(threads: &str, span: &str) -> Result<(usize, Span)> {
     Ok((threads.parse()?, span))
 }
 
-/// Reads in so many threads and prints p50, p99, operations and seconds.
-fn measure(path: &str, way: Way, threads: usize, span: Span) -> Result<()> {
-    let start = Instant::now();
-    let readers: Vec<_> = (0..threads)
-        .map(|_reader| {
-            let path = path.to_owned();
-            thread::spawn(move || read(&path, way, span))
-        })
-        .collect();
-    let mut times: Vec<f32> = Vec::new();
-    for reader in readers {
-        times.extend(reader.join().map_err(|_panic| anyhow::anyhow!("a reader panicked"))??);
+/// Where a file is: all open it alike, below a descriptor.
+type Place = (OwnedFd, String);
+
+fn place(root: &str, file: &str) -> Result<Place> {
+    match root.strip_prefix(PRIVATE) {
+        Some(socket) => Tree::ask(Path::new(socket))?.place(file),
+        None => Ok((File::open(root)?.into(), file.to_owned())),
     }
+}
+
+/// Reads in so many threads and prints p50, p99, operations and seconds.
+fn measure(place: &Place, way: Way, threads: usize, span: Span) -> Result<()> {
+    let start = Instant::now();
+    let mut times = thread::scope(|scope| -> Result<Vec<f32>> {
+        let readers: Vec<_> =
+            (0..threads).map(|_reader| scope.spawn(|| read(place, way, span))).collect();
+        let mut times = Vec::new();
+        for reader in readers {
+            times.extend(reader.join().map_err(|_panic| anyhow::anyhow!("a reader panicked"))??);
+        }
+        Ok(times)
+    })?;
     let seconds = match span {
         Span::Milliseconds(count) => Duration::from_millis(count).as_secs_f64(),
         Span::Operations(_) => start.elapsed().as_secs_f64(),
@@ -198,11 +219,11 @@ fn measure(path: &str, way: Way, threads: usize, span: Span) -> Result<()> {
 }
 
 /// How long each operation of one thread took, in microseconds.
-fn read(path: &str, way: Way, span: Span) -> Result<Vec<f32>> {
+fn read(place: &Place, way: Way, span: Span) -> Result<Vec<f32>> {
     let mut buffer = vec![0; BUFFER];
-    let kept = File::open(path)?;
+    let kept = open(place)?;
     let mut operation = || match way {
-        Way::Open => read_once(path, &mut buffer),
+        Way::Open => read_once(place, &mut buffer),
         Way::Kept => {
             anyhow::ensure!(kept.read_at(&mut buffer, 0)? > 0, "the file is empty");
             Ok(())
@@ -225,9 +246,13 @@ fn read(path: &str, way: Way, span: Span) -> Result<Vec<f32>> {
     Ok(times)
 }
 
+fn open((root, path): &Place) -> Result<File> {
+    Ok(openat(root, path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?.into())
+}
+
 /// Open, read to the end, close.
-fn read_once(path: &str, buffer: &mut [u8]) -> Result<()> {
-    let mut file = File::open(path)?;
+fn read_once(place: &Place, buffer: &mut [u8]) -> Result<()> {
+    let mut file = open(place)?;
     let mut total = 0;
     loop {
         match file.read(buffer)? {

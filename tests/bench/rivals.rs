@@ -18,6 +18,8 @@ pub(crate) const FLOOR: &str = "floor";
 pub(crate) const LXCFS: &str = "lxcfs";
 /// The shared tree of portholefs.
 pub(crate) const OURS: &str = "portholefs";
+/// A private tree of it.
+pub(crate) const PRIVATE: &str = "private";
 /// The same of another revision.
 pub(crate) const AGAINST: &str = "against";
 
@@ -26,10 +28,19 @@ pub(crate) const AGAINST: &str = "against";
 pub(crate) struct Rival {
     /// What it is called.
     pub(crate) name: &'static str,
-    /// The folder that `proc/meminfo` is below.
-    pub(crate) root: PathBuf,
+    /// What `proc/meminfo` is below.
+    pub(crate) root: Root,
     /// Its processes, whose CPU time a read costs too.
     pub(crate) pids: Vec<Pid>,
+}
+
+/// Where files are.
+#[derive(Debug)]
+pub(crate) enum Root {
+    /// In a folder.
+    Path(PathBuf),
+    /// In a tree that each reader asks for at this socket.
+    Private(PathBuf),
 }
 
 /// All that serve, while this value lives.
@@ -49,17 +60,22 @@ impl Rivals {
         let lxcfs = Lxcfs::start()?;
         let floor = Floor::start()?;
         let mut all = vec![
-            Rival { name: KERNEL, root: "/".into(), pids: Vec::new() },
-            Rival { name: FLOOR, root: floor.mount_point(), pids: vec![floor.pid()] },
-            Rival { name: LXCFS, root: lxcfs.mount_point(), pids: vec![lxcfs.pid()] },
-            Rival { name: OURS, root: ours.mount_point(), pids: processes(ours.pid())? },
+            Rival::at("/", KERNEL, Vec::new()),
+            Rival::at(floor.mount_point(), FLOOR, vec![floor.pid()]),
+            Rival::at(lxcfs.mount_point(), LXCFS, vec![lxcfs.pid()]),
+            Rival::at(ours.mount_point(), OURS, processes(ours.pid())?),
         ];
+        let socket = ours.mount_point().with_file_name(".fs.sock");
+        if socket.exists() {
+            let root = Root::Private(socket);
+            all.push(Rival { name: PRIVATE, root, pids: processes(ours.pid())? });
+        }
         let mut daemons = vec![ours];
         if let Some(program) = against {
             let daemon = Daemon::start_by(Command::new(program))?;
             let root = daemon.mount_point();
             let daemon = daemon.served_at(&root)?;
-            all.push(Rival { name: AGAINST, root, pids: processes(daemon.pid())? });
+            all.push(Rival::at(root, AGAINST, processes(daemon.pid())?));
             daemons.push(daemon);
         }
         Ok(Self { all, daemons, lxcfs, floor })
@@ -74,6 +90,12 @@ impl Rivals {
     pub(crate) fn stop(self) -> Result<()> {
         drop((self.floor, self.lxcfs));
         self.daemons.into_iter().try_for_each(Daemon::stop)
+    }
+}
+
+impl Rival {
+    fn at(root: impl Into<PathBuf>, name: &'static str, pids: Vec<Pid>) -> Self {
+        Self { name, root: Root::Path(root.into()), pids }
     }
 }
 

@@ -12,6 +12,8 @@ pub const FLOOR: &str = "floor";
 pub const LXCFS: &str = "lxcfs";
 /// The shared tree of portholefs.
 pub const OURS: &str = "portholefs";
+/// A private tree of it.
+pub const PRIVATE: &str = "private";
 /// The same of another revision.
 pub const AGAINST: &str = "against";
 
