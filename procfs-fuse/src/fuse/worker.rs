@@ -7,8 +7,8 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
+use std::sync::{Arc, OnceLock};
 use std::thread;
 
 use nix::poll::{PollFd, PollFlags, poll};
@@ -26,7 +26,7 @@ use crate::fuse::tree::Tree;
 use crate::metrics::listener;
 use crate::serve;
 use crate::shared::header::TABLES;
-use crate::shared::slots::{BANKS, Bank, SLOTS, State};
+use crate::shared::slots::{Bank, State};
 use crate::shared::{Shared, UNMOUNTED, descriptors};
 use crate::sys::{crash, descriptor, fuse_device, shared_memory};
 
@@ -70,8 +70,11 @@ pub fn run(options: WorkerOptions) -> io::Result<()> {
         let memory = Box::new(SharedHistories::new(shared));
         let server = serve::Server::new(options.settings).map_err(io::Error::other)?;
         let server = server.with_memory(memory).counted_by(&shared.counters);
+        server.warm_up();
         Source::Server(Box::new(server), options.rehearsals)
     };
+    let gate = Arc::new(OnceLock::new());
+    start_threads(&gate, inherited.devices.len(), bank)?;
     announce(bank, &inherited)?;
     inherited.wait_for(bank, State::Serving)?;
     understand_tables(shared, inherited.memory.as_fd(), layout)?;
@@ -81,7 +84,7 @@ pub fn run(options: WorkerOptions) -> io::Result<()> {
     let server = Arc::new(Server { filesystem, devices, watch, shared, omission });
     take_over(&server, bank)?;
     bank.reading.store(1, SeqCst);
-    start_threads(&server, bank)?;
+    gate.get_or_init(|| Arc::clone(&server));
     answer_scrapers(shared)?;
     let mut has_settled = false;
     loop {
@@ -262,14 +265,18 @@ fn answer_scrapers(shared: &'static Shared) -> io::Result<()> {
     Ok(())
 }
 
-fn start_threads(server: &Arc<Server>, bank: &'static Bank) -> io::Result<()> {
-    debug_assert_eq!(bank.slots.len(), SLOTS);
-    debug_assert_eq!(server.shared.banks.len(), BANKS);
-    for (number, slot) in bank.slots.iter().enumerate().take(server.devices.len()) {
-        let server = Arc::clone(server);
+/// Starts a thread for each device, which serves once the `gate` is open: when what
+/// earlier workers left is answered.
+fn start_threads(
+    gate: &Arc<OnceLock<Arc<Server>>>,
+    devices: usize,
+    bank: &'static Bank,
+) -> io::Result<()> {
+    for (number, slot) in bank.slots.iter().enumerate().take(devices) {
+        let gate = Arc::clone(gate);
         let name = format!("device-{number}");
         thread::Builder::new().name(name).spawn(move || {
-            match server.serve(number, slot) {
+            match gate.wait().serve(number, slot) {
                 Ok(()) => {
                     debug!("unmounted");
                     process::exit(UNMOUNTED)

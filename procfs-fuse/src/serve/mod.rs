@@ -131,6 +131,13 @@ impl Server {
         self
     }
 
+    /// Reads what nearly every answer needs, so that the first one takes no longer than
+    /// others. Whatever fails here is told by the read that needs it.
+    pub fn warm_up(&self) {
+        let _told_later = self.layout();
+        let _told_later = self.host.facts(Needs::empty());
+    }
+
     /// Decides for whom `file` is opened, or who looks where there is none;
     /// `thread` is the thread id that FUSE reports, 0 when it is outside our pid
     /// namespace.

@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 use nix::unistd::Pid;
@@ -71,7 +72,11 @@ impl Daemon {
     pub fn signal_all(&self, signal: Signal) -> Result<()> {
         kill(self.pid(), signal)?;
         for pid in process::descendants(self.pid())? {
-            kill(pid, signal)?;
+            match kill(pid, signal) {
+                // Whoever heals ends by itself.
+                Ok(()) | Err(Errno::ESRCH) => {}
+                Err(errno) => return Err(errno.into()),
+            }
         }
         Ok(())
     }
