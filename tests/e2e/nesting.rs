@@ -77,11 +77,13 @@ fn all_of_them() -> String {
 }
 
 fn nesting_works_when_it_works_without_us() -> Verdict {
+    let script = format!("exec 2>&1; {}", all_of_them());
     for (confinement, works) in CONFINEMENTS {
-        for user in ["0", "1000"] {
+        // Where all are refused it does not matter who asks.
+        let users = if works == 0 { &["0"][..] } else { &["0", "1000"] };
+        for user in users {
             let run = |view: &[&str]| -> Result<Ran> {
                 let options = [&["-u", user], confinement, view].concat();
-                let script = format!("exec 2>&1; {}", all_of_them());
                 container::run(&options, &["sh", "-c", &script])?.succeeded()
             };
             let (with, without) = (run(&[])?, run(&["--no-view"])?);
