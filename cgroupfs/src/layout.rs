@@ -13,6 +13,7 @@
 //! Kernel source of truth: `show_mountinfo()` in fs/proc_namespace.c and
 //! `cgroup_show_path()` in kernel/cgroup/cgroup.c.
 
+use std::collections::HashSet;
 use std::fs;
 use std::os::unix::fs::DirEntryExt;
 use std::path::{Path, PathBuf};
@@ -116,9 +117,17 @@ impl Layout {
     pub fn search(&self, version: Version, controller: Controller, id: u64) -> Option<Group> {
         let mounts = self.mounts.iter().filter(|mount| mount.shows(version, controller));
         mounts.map(|mount| &mount.point).find_map(|point| {
-            let path = path_of_id(point, id)?;
+            let (_id, path) = groups_below(point).find(|(found, _path)| *found == id)?;
+            let path = format!("/{}", path.strip_prefix(point).ok()?.display());
             Some(Group::new(version, point.clone(), path))
         })
+    }
+
+    /// The ids of all groups but the root in the hierarchy that serves `controller` in
+    /// this version.
+    pub fn ids(&self, version: Version, controller: Controller) -> HashSet<u64> {
+        let mounts = self.mounts.iter().filter(|mount| mount.shows(version, controller));
+        mounts.flat_map(|mount| groups_below(&mount.point)).map(|(id, _path)| id).collect()
     }
 }
 
@@ -130,23 +139,20 @@ fn deepest<'a>(mounts: impl Iterator<Item = &'a Mount>, path: &'a str) -> Option
     Some(Group::new(mount.version, mount.point.clone(), path))
 }
 
-/// The path, from `point`, of the directory beneath with the inode number `id`.
-fn path_of_id(point: &Path, id: u64) -> Option<String> {
-    let mut unseen = vec![point.to_owned()];
-    while let Some(dir) = unseen.pop() {
+/// The directories beneath `point`, each with its inode number.
+fn groups_below(point: &Path) -> impl Iterator<Item = (u64, PathBuf)> {
+    let children = |dir: &Path| {
         // A group that was removed meanwhile has nothing beneath it.
-        let Ok(entries) = fs::read_dir(&dir) else { continue };
-        for entry in entries.filter_map(Result::ok) {
-            if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                continue;
-            }
-            if entry.ino() == id {
-                return Some(format!("/{}", entry.path().strip_prefix(point).ok()?.display()));
-            }
-            unseen.push(entry.path());
-        }
-    }
-    None
+        let entries = fs::read_dir(dir).into_iter().flatten().filter_map(Result::ok);
+        let groups = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        groups.map(|entry| (entry.ino(), entry.path())).collect::<Vec<_>>()
+    };
+    let mut unseen = children(point);
+    std::iter::from_fn(move || {
+        let next = unseen.pop()?;
+        unseen.extend(children(&next.1));
+        Some(next)
+    })
 }
 
 impl Mount {

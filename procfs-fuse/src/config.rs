@@ -21,6 +21,9 @@ pub struct Settings {
     /// How long one reading of a container's `memory.stat` answers for all its
     /// readers: on v2 each reading makes the kernel flush statistics.
     pub memory_stat_sharing: Duration,
+    /// How long the kernel may keep a container's `meminfo` in a private tree, and
+    /// answer without asking us; zero: not at all.
+    pub fresh: Duration,
     /// Containers whose cgroup files are kept open. Beyond it, the one that was
     /// not read for the longest time is closed; its next read opens it again.
     pub kept_containers: usize,
@@ -48,12 +51,23 @@ pub fn calls_socket(mount_point: &Path) -> (PathBuf, PathBuf) {
     (beside("calls"), beside("calls.lock"))
 }
 
+/// The socket on which the daemon that mounts at `mount_point` is asked for private trees:
+/// `/var/lib/porthole/.fs.sock`.
+pub fn door_socket(mount_point: &Path) -> PathBuf {
+    let name = mount_point.file_name().unwrap_or_default().to_string_lossy();
+    mount_point.with_file_name(format!(".{name}.sock"))
+}
+
+/// See [`Settings::fresh`]: short against anything that samples, and long against a read.
+pub const DEFAULT_FRESH: Duration = Duration::from_millis(10);
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
             root: PathBuf::from("/"),
             host_sharing: Duration::from_millis(5),
             memory_stat_sharing: Duration::from_millis(20),
+            fresh: DEFAULT_FRESH,
             kept_containers: 512,
         }
     }

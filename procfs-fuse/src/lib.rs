@@ -34,6 +34,7 @@ pub mod log;
 pub mod metrics;
 #[cfg(test)]
 mod numbers;
+pub mod private_mounts;
 pub mod readings;
 pub mod render;
 #[cfg(test)]

@@ -24,6 +24,7 @@ use nix::errno::Errno;
 use nix::mount::{MntFlags, umount2};
 use nix::unistd::{Pid, read, write};
 use procfs_fuse::fuse::session::Session;
+use procfs_fuse::shared::slots::Realm;
 
 /// The first argument of the program when it is the floor.
 const SERVE: &str = "--floor";
@@ -105,7 +106,7 @@ pub(crate) fn main() -> Option<ExitCode> {
 /// Answers until unmounted.
 fn serve(directory: &Path) -> Result<()> {
     let text = std::fs::read("/proc/meminfo").context("the kernel's meminfo")?;
-    let session = Session::mount(directory)?;
+    let session = Session::mount(directory, Realm::Shared)?;
     let mut request = vec![0; REQUEST_LENGTH];
     let mut reply = Vec::new();
     loop {

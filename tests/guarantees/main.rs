@@ -15,6 +15,7 @@ mod heal;
 mod managed;
 mod monitored;
 mod orphaned;
+mod private;
 mod readers;
 mod serving;
 mod silent;
@@ -30,6 +31,9 @@ fn main() -> ExitCode {
     if std::env::var_os(callers::CALLER).is_some() {
         return callers::call();
     }
+    if let Some(exit) = private::main() {
+        return exit;
+    }
     let trials = [
         calls::trials(),
         crash::trials(),
@@ -37,6 +41,7 @@ fn main() -> ExitCode {
         heal::trials(),
         managed::trials(),
         orphaned::trials(),
+        private::trials(),
         stuck::trials(),
         upgrade::trials(),
     ];

@@ -23,6 +23,9 @@ use crate::serving::Serving;
 /// Set for a reader; the mount point.
 pub(crate) const READER: &str = "PORTHOLE_TESTS_READER";
 
+/// Set for a reader that reads a tree of its own.
+const PRIVATE: &str = "PORTHOLE_TESTS_PRIVATE";
+
 /// Memory that each reader's container may use: what `MemTotal` must say.
 const LIMIT: u64 = 256 << 20;
 
@@ -58,6 +61,15 @@ pub(crate) struct Seen {
 impl Readers {
     /// Starts them and waits until each has read.
     pub(crate) fn start(serving: &Serving) -> Result<Self> {
+        Self::start_each(serving, false)
+    }
+
+    /// The same, each with a private tree.
+    pub(crate) fn start_private(serving: &Serving) -> Result<Self> {
+        Self::start_each(serving, true)
+    }
+
+    fn start_each(serving: &Serving, is_private: bool) -> Result<Self> {
         let program = std::env::current_exe()?.to_string_lossy().into_owned();
         let (mut children, mut groups) = (Vec::new(), Vec::new());
         for process in 0..PROCESSES {
@@ -69,6 +81,9 @@ impl Readers {
             }
             let mut command = group.container(&[&program]);
             command.env(READER, serving.mount_point());
+            if is_private {
+                command.env(PRIVATE, "1");
+            }
             let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
             let mut ready = [0];
             child.stdout.as_mut().context("no output")?.read_exact(&mut ready)?;
@@ -171,6 +186,15 @@ pub(crate) fn read(mount_point: &Path) -> ExitCode {
         [whole, kept_open, by_the_byte, in_two_parts, counters, directories_of_cpus];
     let over = &AtomicBool::new(false);
     let mut seen = Seen::default();
+    let own = std::env::var_os(PRIVATE).map(|_set| support::private_tree::take(mount_point));
+    let mount_point = match &own {
+        None => mount_point,
+        Some(Ok(own)) => own,
+        Some(Err(error)) => {
+            eprintln!("no private tree: {error:#}");
+            return ExitCode::FAILURE;
+        }
+    };
     thread::scope(|scope| {
         let threads = kinds.map(|kind| scope.spawn(move || repeat(kind, mount_point, over)));
         // Whoever started us closes our input when it has seen enough.

@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::builder::PossibleValue;
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, value_parser};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
@@ -129,6 +129,10 @@ struct CommonArgs {
     /// The least important level that is written.
     #[arg(long, value_enum, default_value_t)]
     log_level: log::Level,
+    /// How long the kernel may answer with the same meminfo in a container of porthole
+    /// run, in milliseconds; 0: it asks each time.
+    #[arg(long, value_name = "MS", default_value_t = 10, value_parser = value_parser!(u64).range(..=1000))]
+    fresh: u64,
     /// Fail on purpose, to see that no reader notices: crash, hang or slow with
     /// a file that a container reads, refuse with a file that keeps workers from
     /// starting.
@@ -465,6 +469,7 @@ impl CommonArgs {
             "--log-level".into(),
             name(self.log_level.to_possible_value()),
         ];
+        words.extend(["--fresh".into(), self.fresh.to_string().into()]);
         for rehearsal in &self.rehearse {
             words.extend(["--rehearse".into(), rehearsal.to_string().into()]);
         }

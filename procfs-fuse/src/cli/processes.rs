@@ -4,12 +4,13 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
 use super::{CommonArgs, ServeArgs, announcement, done, failed_with_hint};
 use crate::answer::answerer::{self, AnswererOptions};
-use crate::config::{Settings, metrics_socket};
+use crate::config::{Settings, door_socket, metrics_socket};
 use crate::daemon::command_lines::Words;
 use crate::daemon::{calls, mount_point, worker_group};
 use crate::fuse::worker::{self, WorkerOptions};
@@ -104,7 +105,8 @@ fn keeper(args: KeeperArgs) -> ExitCode {
 fn worker(args: WorkerArgs) -> ExitCode {
     args.common.start();
     let WorkerArgs { bank, fallback, common } = args;
-    let (settings, rehearsals) = (Settings::default(), common.rehearse);
+    let fresh = Duration::from_millis(common.fresh);
+    let (settings, rehearsals) = (Settings { fresh, ..Settings::default() }, common.rehearse);
     done(worker::run(WorkerOptions { bank, fallback, settings, rehearsals }))
 }
 
@@ -143,7 +145,9 @@ fn unmount(args: &ChildArgs) -> ExitCode {
     calls::let_end(&args.mount_point);
     match mount_point::clear(&args.mount_point) {
         Ok(()) => {
-            let _not_there = fs::remove_file(metrics_socket(&args.mount_point));
+            for socket in [metrics_socket(&args.mount_point), door_socket(&args.mount_point)] {
+                let _not_there = fs::remove_file(socket);
+            }
             ExitCode::SUCCESS
         }
         Err(error) => failed_with_hint(&error),

@@ -134,7 +134,16 @@ pub fn clear(path: &Path) -> Result<(), MountPointError> {
 ///
 /// [`MountPointError::Io`] when the mounts cannot be read.
 pub fn device(path: &Path) -> Result<Option<u64>, MountPointError> {
-    let table = mounts()?;
+    device_in(MOUNTINFO, path)
+}
+
+/// The same in the mount namespace that `mountinfo` tells of.
+///
+/// # Errors
+///
+/// [`MountPointError::Io`] when the mounts cannot be read.
+pub fn device_in(mountinfo: &str, path: &Path) -> Result<Option<u64>, MountPointError> {
+    let table = mounts(mountinfo)?;
     let mount = table.mounted_at(path).filter(|mount| is_ours(&mount.fs_type));
     Ok(mount.map(|mount| u64::from(mount.device.major) << 32 | u64::from(mount.device.minor)))
 }
@@ -185,12 +194,14 @@ fn detach(path: &Path) -> Result<(), MountPointError> {
 }
 
 fn fs_type_at(path: &Path) -> Result<Option<String>, MountPointError> {
-    Ok(mounts()?.mounted_at(path).map(|mount| mount.fs_type.clone()))
+    Ok(mounts(MOUNTINFO)?.mounted_at(path).map(|mount| mount.fs_type.clone()))
 }
 
-fn mounts() -> Result<MountTable, MountPointError> {
-    const MOUNTINFO: &str = "/proc/self/mountinfo";
-    let mountinfo = fs::read_to_string(MOUNTINFO).map_err(failed("read", Path::new(MOUNTINFO)))?;
+/// The mounts that this process sees.
+const MOUNTINFO: &str = "/proc/self/mountinfo";
+
+fn mounts(mountinfo: &str) -> Result<MountTable, MountPointError> {
+    let mountinfo = fs::read_to_string(mountinfo).map_err(failed("read", Path::new(mountinfo)))?;
     Ok(MountTable::parse(&mountinfo))
 }
 

@@ -15,7 +15,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use tracing::{info, warn};
 
-use crate::config::metrics_socket;
+use crate::config::{door_socket, metrics_socket};
 use crate::daemon::background::Announcement;
 use crate::daemon::command_lines::Words;
 use crate::daemon::lock::{Lock, LockError, Status};
@@ -29,7 +29,8 @@ use crate::daemon::{
 use crate::fuse::session::Session;
 use crate::keeper;
 use crate::metrics::listener;
-use crate::shared::slots::SLOTS;
+use crate::private_mounts;
+use crate::shared::slots::{Realm, THREADS};
 use crate::shared::{Shared, descriptors};
 use crate::sys::{descriptor, fuse_device, process, shared_memory, timer};
 
@@ -119,6 +120,7 @@ pub fn serve(options: ServeOptions) -> Result<Infallible, ServeError> {
         begin(&words.mount_point)?;
     }
     leave_metrics(&words.mount_point, metrics_port);
+    leave_door(&words.mount_point);
     let failed = become_keeper(&lock, &words, announcement, log_file.as_deref());
     mount_point::clear(&words.mount_point)?;
     Err(failed)
@@ -130,7 +132,7 @@ fn begin(path: &Path) -> Result<(), ServeError> {
         0 => {}
         dead => info!(mounts = dead, "detached what a dead daemon left at {}", path.display()),
     }
-    let session = Session::mount(path)
+    let session = Session::mount(path, Realm::Shared)
         .map_err(|source| ServeError::Mount { path: path.to_owned(), source })?;
     info!(version = env!("CARGO_PKG_VERSION"), "mounted at {}", path.display());
     let device = mount_point::device(path)?.unwrap_or(0);
@@ -144,15 +146,47 @@ fn begin(path: &Path) -> Result<(), ServeError> {
 fn leave_for_keeper(session: &Session, device: u64) -> io::Result<()> {
     let memory = shared_memory::create()?;
     let shared = shared_memory::map(memory.as_fd())?;
-    let devices = devices(session)?;
     shared.header.device.store(device, SeqCst);
-    note(shared, session, devices.len());
+    let devices = leave_devices(session, Realm::Shared)?;
+    note(shared, session, devices);
     descriptor::place(memory.as_fd(), descriptors::MEMORY)?;
     leave_wakers()?;
-    for (device, number) in devices.iter().zip(descriptors::DEVICES) {
-        descriptor::place(device.as_fd(), number)?;
+    match leave_private_realms() {
+        Ok(()) => shared.header.has_private_trees.store(1, SeqCst),
+        Err(error) => info!(%error, "without private trees: containers get the shared files"),
     }
     Ok(())
+}
+
+/// Leaves the descriptor of `realm` and a clone for each further thread of a worker;
+/// returns how many these are.
+fn leave_devices(session: &Session, realm: Realm) -> io::Result<usize> {
+    let devices = devices(session)?;
+    let numbers = descriptors::DEVICES.iter().skip(realm.first_thread());
+    for (device, number) in devices.iter().zip(numbers) {
+        descriptor::place(device.as_fd(), *number)?;
+    }
+    Ok(devices.len())
+}
+
+/// Mounts the private realms where nobody finds them, and leaves what holds them.
+fn leave_private_realms() -> io::Result<()> {
+    let mount = |[tree, fresh]: [&Path; 2]| {
+        let mut sessions = Vec::new();
+        for (path, realm) in [(tree, Realm::Private), (fresh, Realm::Fresh)] {
+            let session = Session::mount(path, realm)?;
+            // Looked at in this thread, whose mounts are no other's.
+            let device = mount_point::device_in("/proc/thread-self/mountinfo", path);
+            leave_abort_file(device.ok().flatten().unwrap_or(0), realm);
+            sessions.push((session, realm));
+        }
+        Ok(sessions)
+    };
+    let (namespace, sessions) = private_mounts::with_mounts(mount)?;
+    for (session, realm) in &sessions {
+        leave_devices(session, *realm)?;
+    }
+    descriptor::place(namespace.as_fd(), descriptors::NAMESPACE)
 }
 
 /// What keeper and workers wake each other with.
@@ -170,7 +204,7 @@ fn leave_wakers() -> io::Result<()> {
 fn devices(session: &Session) -> io::Result<Vec<OwnedFd>> {
     let cpus = thread::available_parallelism()?.get();
     let first = session.device().try_clone_to_owned();
-    let clones = (1..cpus.min(SLOTS)).map(|_thread| fuse_device::clone_of(session.device()));
+    let clones = (1..cpus.min(THREADS)).map(|_thread| fuse_device::clone_of(session.device()));
     std::iter::once(first).chain(clones).collect()
 }
 
@@ -194,7 +228,8 @@ fn become_keeper(
         descriptor::place(lock.as_fd(), descriptors::LOCK)?;
         let program = std::fs::File::open("/proc/self/exe")?;
         descriptor::place(program.as_fd(), descriptors::PROGRAM)?;
-        leave_abort_file(&words.mount_point);
+        let device = mount_point::device(&words.mount_point).ok().flatten().unwrap_or(0);
+        leave_abort_file(device, Realm::Shared);
         leave_worker_group();
         if let Some(socket) = service_manager::socket()? {
             descriptor::place(socket.as_fd(), descriptors::NOTIFY)?;
@@ -210,10 +245,14 @@ fn become_keeper(
 
 /// The keeper's last resort. Without it only readers of workers that nobody can end
 /// are worse off, so a machine that has none is served all the same.
-fn leave_abort_file(path: &Path) {
-    let device = mount_point::device(path).ok().flatten().unwrap_or(0);
-    let left = abort_file::open(device)
-        .and_then(|file| descriptor::place(file.as_fd(), descriptors::ABORT));
+fn leave_abort_file(device: u64, realm: Realm) {
+    let [shared, private, fresh] = descriptors::ABORT;
+    let number = match realm {
+        Realm::Shared => shared,
+        Realm::Private => private,
+        Realm::Fresh => fresh,
+    };
+    let left = abort_file::open(device).and_then(|file| descriptor::place(file.as_fd(), number));
     if let Err(error) = left {
         warn!(%error, "readers will not get an error should every worker be stuck");
     }
@@ -229,6 +268,16 @@ fn leave_metrics(mount_point: &Path, port: Option<SocketAddr>) {
         && let Err(error) = listener::leave_port(port)
     {
         warn!(%error, "metrics are not told at {port}");
+    }
+}
+
+/// Where private trees are asked for. Whoever gets none mounts the shared tree's files.
+fn leave_door(mount_point: &Path) {
+    let path = door_socket(mount_point);
+    let left = listener::bind(&path)
+        .and_then(|socket| descriptor::place(socket.as_fd(), descriptors::DOOR));
+    if let Err(error) = left {
+        warn!(%error, "no private trees are made at {}", path.display());
     }
 }
 

@@ -62,10 +62,15 @@ impl Stored {
         if !device.is_some_and(|device| shared.header.is_of(device)) {
             return Err(io::Error::other("it is not what is mounted now"));
         }
-        let devices = shared.header.devices.load(SeqCst) as usize;
-        for stored in STORED.iter().take(1 + devices) {
-            let kept = self.0.get(stored.name).ok_or_else(|| is_missing(stored.name))?;
-            descriptor::place(kept.as_fd(), stored.number)?;
+        let has = |number: usize| shared.header.has_device(number);
+        let devices = descriptors::DEVICES.iter().enumerate().filter(|(number, _)| has(*number));
+        let devices: Vec<_> = devices.map(|(_number, device)| *device).collect();
+        for stored in &STORED {
+            match self.0.get(stored.name) {
+                Some(kept) => descriptor::place(kept.as_fd(), stored.number)?,
+                None if devices.contains(&stored.number) => return Err(is_missing(stored.name)),
+                None => {}
+            }
         }
         adopt::bury(shared);
         // The timer that ran is gone with its last holder.

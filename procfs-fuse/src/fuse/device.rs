@@ -23,16 +23,16 @@ use crate::log::limited;
 use crate::shared::Shared;
 use crate::shared::counters::{self, Asked};
 use crate::shared::header::WATCH_INTERVAL;
-use crate::shared::slots::{Bank, REQUEST_LENGTH, Slot};
+use crate::shared::slots::{Bank, REQUEST_LENGTH, Realm, SLOTS, Slot};
 use crate::sys::{clock, fuse_device, shared_memory, timer};
 
 /// Everything that answering needs; shared by all threads.
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) filesystem: Filesystem,
-    /// The session's descriptor and its clones: thread *n* uses the *n*th, in
-    /// every generation.
-    pub(crate) devices: Vec<OwnedFd>,
+    /// The sessions' descriptors and their clones: thread *n* uses the *n*th, in
+    /// every generation. `None` where there is no such thread.
+    pub(crate) devices: [Option<OwnedFd>; SLOTS],
     /// Has the keeper look after busy slots.
     pub(crate) watch: OwnedFd,
     pub(crate) shared: &'static Shared,
@@ -47,12 +47,13 @@ impl Server {
     ///
     /// When the kernel no longer takes or gives messages for another reason.
     pub(crate) fn serve(&self, number: usize, slot: &Slot) -> io::Result<()> {
-        let Some(device) = self.devices.get(number) else { return Ok(()) };
+        let Some(Some(device)) = self.devices.get(number) else { return Ok(()) };
+        let realm = Realm::of_thread(number);
         let mut answering = Answering::new();
         counters::use_lane(number);
         slot.thread.store(unistd::gettid().as_raw().cast_unsigned(), SeqCst);
         while receive(device.as_fd(), slot, self.omission)? {
-            self.answer(device.as_fd(), slot, &mut answering)?;
+            self.answer((device.as_fd(), realm), slot, &mut answering)?;
         }
         Ok(())
     }
@@ -65,11 +66,13 @@ impl Server {
     pub(crate) fn replay(&self, bank: &Bank) -> io::Result<u32> {
         let mut answering = Answering::new();
         let mut replayed = 0;
-        for (device, slot) in self.devices.iter().zip(&bank.slots) {
+        for (number, (device, slot)) in self.devices.iter().zip(&bank.slots).enumerate() {
+            let Some(device) = device else { continue };
             self.judge(slot);
             slot.thread.store(unistd::gettid().as_raw().cast_unsigned(), SeqCst);
             if is_unanswered(slot) {
-                self.answer(device.as_fd(), slot, &mut answering)?;
+                let realm = Realm::of_thread(number);
+                self.answer((device.as_fd(), realm), slot, &mut answering)?;
                 replayed += 1;
             }
         }
@@ -86,10 +89,10 @@ impl Server {
         }
     }
 
-    /// Answers the request in `slot`.
+    /// Answers the request in `slot`, which came through a realm's device.
     fn answer(
         &self,
-        device: BorrowedFd<'_>,
+        (device, realm): (BorrowedFd<'_>, Realm),
         slot: &Slot,
         answering: &mut Answering,
     ) -> io::Result<()> {
@@ -102,7 +105,7 @@ impl Server {
             Some(request) => {
                 self.shared.counters.request(asked(&request.operation));
                 reply.clear();
-                if let Some(result) = self.filesystem.answer(&request, slot, reply) {
+                if let Some(result) = self.filesystem.answer(realm, &request, slot, reply) {
                     send(device, &request, result, reply)?;
                 }
                 slot.answered.store(request.unique, SeqCst);

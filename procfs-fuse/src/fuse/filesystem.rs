@@ -7,14 +7,18 @@
 //! Permissions are the kernel's business (`default_permissions`), and so are
 //! writes (the mount is `ro`): neither arrives here.
 
+use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use fuser::FopenFlags;
 use nix::errno::Errno;
+use parking_lot::Mutex;
 
 use crate::fuse::open_files::{OpenFiles, Range, UNRECORDED};
+use crate::fuse::private::PrivateNames;
+use crate::fuse::private_trees::Sweeps;
 use crate::fuse::reply::Reply;
 use crate::fuse::request::{Operation, Request};
 use crate::fuse::source::Source;
@@ -23,16 +27,23 @@ use crate::log::limited;
 use crate::serve::{File, Kind, Numbered, Numbers, OPENING_WORDS, Shown};
 use crate::shared::Shared;
 use crate::shared::counters::Outcome;
-use crate::shared::slots::Slot;
+use crate::shared::slots::{Realm, Slot};
 use crate::sys::clock;
 
 /// Everything needed to answer requests; shared by all threads.
 #[derive(Debug)]
 pub struct Filesystem {
     pub(super) tree: Tree,
-    source: Source,
+    pub(super) private: PrivateNames,
+    pub(super) source: Source,
     pub(super) shared: &'static Shared,
     open_files: OpenFiles,
+    /// How long the kernel may keep a text of the fresh realm.
+    pub(super) fresh: Duration,
+    pub(super) sweeps: Sweeps,
+    /// What files without a size of their own say; a look at some takes a millisecond,
+    /// and each private tree is asked.
+    pub(super) sizes_of_texts: Mutex<HashMap<&'static str, u32>>,
 }
 
 /// No answer is due, the answer is in the reply, or this error is the answer.
@@ -40,8 +51,19 @@ pub(crate) type Answer = Option<Result<(), Errno>>;
 
 impl Filesystem {
     /// A file system that continues what earlier workers left in `shared`.
-    pub fn take_over(tree: Tree, source: Source, shared: &'static Shared) -> Self {
-        Self { tree, source, shared, open_files: OpenFiles::take_over(shared) }
+    pub fn take_over(tree: Tree, source: Source, shared: &'static Shared, fresh: Duration) -> Self {
+        let private = PrivateNames::take_over(&shared.private_trees);
+        let open_files = OpenFiles::take_over(shared);
+        Self {
+            tree,
+            private,
+            source,
+            shared,
+            open_files,
+            fresh,
+            sweeps: Sweeps::default(),
+            sizes_of_texts: Mutex::default(),
+        }
     }
 
     /// The requests of earlier workers were answered: forgets what they were
@@ -50,12 +72,32 @@ impl Filesystem {
         self.open_files.sweep();
     }
 
-    /// Answers the request in `slot` into `reply`, which is empty.
-    pub(crate) fn answer(&self, request: &Request<'_>, slot: &Slot, reply: &mut Reply) -> Answer {
+    /// Answers the request in `slot`, which came through `realm`, into `reply`, which is
+    /// empty.
+    pub(crate) fn answer(
+        &self,
+        realm: Realm,
+        request: &Request<'_>,
+        slot: &Slot,
+        reply: &mut Reply,
+    ) -> Answer {
+        match realm {
+            Realm::Shared => self.answer_below(request, slot, reply),
+            Realm::Private | Realm::Fresh => self.answer_private(realm, request, slot, reply),
+        }
+    }
+
+    /// Answers what is about a file or directory of the tree, whosever it is.
+    pub(super) fn answer_below(
+        &self,
+        request: &Request<'_>,
+        slot: &Slot,
+        reply: &mut Reply,
+    ) -> Answer {
         let node = request.node;
         Some(match request.operation {
             Operation::Lookup { name } => self.lookup(request, slot, name, reply),
-            Operation::Getattr => self.getattr(node, reply),
+            Operation::Getattr => self.getattr(request, slot, reply),
             Operation::Readlink => self.readlink(request, slot, reply),
             Operation::Open => self.open(request, slot, reply),
             Operation::Read { handle, offset, size } => {
@@ -64,7 +106,7 @@ impl Filesystem {
             }
             // The page cache is shared by all containers, so nothing of one of them may
             // go there. The caller of sendfile(2) sees EINVAL, and reads.
-            Operation::FillPageCache => Err(Errno::EINVAL),
+            Operation::FillPageCache { .. } => Err(Errno::EINVAL),
             Operation::Release { handle } => {
                 self.open_files.close(handle);
                 Ok(())
@@ -153,19 +195,22 @@ impl Filesystem {
     }
 
     /// Counts a read that is about to be answered.
-    fn count(&self, file: File<'_>, outcome: Outcome, slot: &Slot) {
+    pub(super) fn count(&self, file: File<'_>, outcome: Outcome, slot: &Slot) {
         let ns = clock::boottime_ns().saturating_sub(slot.busy_since.load(SeqCst));
         self.shared.counters.read(file.entry.row, outcome, Duration::from_nanos(ns));
     }
 
     /// For whom a file is, or who looks at something else; `None` when that cannot
     /// be said, or when saying it has killed workers.
-    fn identify(
+    pub(super) fn identify(
         &self,
         place: Place,
         request: &Request<'_>,
         slot: &Slot,
     ) -> Option<[u64; OPENING_WORDS]> {
+        if let Some(through) = request.through {
+            return Some(self.opening_of(through));
+        }
         let pair = hash(&[request.node, u64::from(request.tid)]);
         if self.is_quarantined(pair, slot, place.path()) {
             None
@@ -187,7 +232,7 @@ impl Filesystem {
         self.source.numbers(numbered, place.path(), opening.as_ref())
     }
 
-    fn text(
+    pub(super) fn text(
         &self,
         file: File<'_>,
         opening: Option<[u64; OPENING_WORDS]>,
@@ -233,7 +278,7 @@ impl Filesystem {
 }
 
 /// As what a new text is counted.
-fn outcome_of(shown: Shown) -> Outcome {
+pub(super) fn outcome_of(shown: Shown) -> Outcome {
     match shown {
         Shown::Container => Outcome::Container,
         Shown::Host => Outcome::Host,
@@ -242,7 +287,7 @@ fn outcome_of(shown: Shown) -> Outcome {
 }
 
 /// Why something cannot be opened and read.
-fn not_a_file(place: Place) -> Errno {
+pub(super) fn not_a_file(place: Place) -> Errno {
     match place.kind() {
         Kind::Directory { .. } => Errno::EISDIR,
         Kind::File { .. } | Kind::Link => Errno::EINVAL,

@@ -4,7 +4,7 @@
 //! process that serves; its threads run [`device`], which reads requests and
 //! writes answers. [`request`] and [`reply`] are the kernel's messages as types,
 //! [`filesystem`] decides what each request is answered, with the directories of
-//! [`tree`] and their [`names`], the open files of [`open_files`] and the texts of
+//! [`tree`] and their [`names`], the [`private`] trees that the [`door`] hands out, the open files of [`open_files`] and the texts of
 //! [`source`].
 //!
 //! What this folder does not do: decide what a file says (`serve`), or when to
@@ -13,10 +13,13 @@
 //! Kernel source of truth: `include/uapi/linux/fuse.h` and `fs/fuse/dev.c`.
 
 mod device;
+mod door;
 pub mod filesystem;
 mod histories;
 mod names;
 mod open_files;
+mod private;
+mod private_trees;
 pub mod rehearsal;
 mod reply;
 mod request;

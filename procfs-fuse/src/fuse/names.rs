@@ -13,13 +13,15 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
 
 use fuser::FopenFlags;
 use nix::errno::Errno;
 
 use crate::fuse::filesystem::Filesystem;
 use crate::fuse::open_files::UNRECORDED;
-use crate::fuse::reply::{Attributes, Dirent, Known, Reply};
+use crate::fuse::private::is_in;
+use crate::fuse::reply::{Attributes, Dirent, Known, REMEMBERED, Reply};
 use crate::fuse::request::Request;
 use crate::fuse::tree::Place;
 use crate::serve::{Kind, Numbered, Numbers, path_of};
@@ -45,7 +47,15 @@ impl Filesystem {
             Some(place) => (place, Known::ToAll),
             None => self.look_for(&path, which, directory, request, slot).ok_or(Errno::ENOENT)?,
         };
-        reply.entry(&self.attributes(found), known);
+        if !is_in(found, request.through) {
+            return Err(Errno::ENOENT);
+        }
+        let mut attributes = self.attributes(found);
+        if let Some(through) = request.through {
+            attributes.number = self.private.number(through, found).ok_or(Errno::ENOENT)?;
+            self.refresh(&mut attributes, found, request, slot)?;
+        }
+        reply.entry(&attributes, known);
         Ok(())
     }
 
@@ -65,8 +75,16 @@ impl Filesystem {
         Some((place, if depends { Known::ToWhoAsks } else { Known::ToAll }))
     }
 
-    pub(super) fn getattr(&self, number: u64, reply: &mut Reply) -> Result<(), Errno> {
-        reply.attr(&self.attributes(self.place(number)?));
+    pub(super) fn getattr(
+        &self,
+        request: &Request<'_>,
+        slot: &Slot,
+        reply: &mut Reply,
+    ) -> Result<(), Errno> {
+        let place = self.place(request.node)?;
+        let mut attributes = self.attributes(place);
+        self.refresh(&mut attributes, place, request, slot)?;
+        reply.attr(&attributes);
         Ok(())
     }
 
@@ -145,6 +163,7 @@ impl Filesystem {
             }
         }
         plain.append(&mut numbered);
+        plain.retain(|place| is_in(*place, request.through));
         plain
     }
 
@@ -172,17 +191,36 @@ impl Filesystem {
         }
     }
 
-    fn attributes(&self, place: Place) -> Attributes {
-        let (size, block_size) = sizes(place);
+    pub(super) fn attributes(&self, place: Place) -> Attributes {
+        let (size, block_size) = self.sizes(place);
         Attributes {
             number: place.number(),
             inode: place.inode(),
             size,
             mode: mode(place),
             links: links(place),
-            time: self.shared.header.mounted_at.load(SeqCst),
+            time: Duration::from_secs(self.shared.header.mounted_at.load(SeqCst)),
             block_size,
+            valid: REMEMBERED,
         }
+    }
+
+    /// Size and recommended read, in bytes.
+    ///
+    /// A file that says 0 is one that `sendfile(2)` finds at its end: busybox `cat`
+    /// would print nothing. So ours say what those of `/sys` do: more than there is, and
+    /// not more than is read at once, by which programs know that a size is none.
+    fn sizes(&self, place: Place) -> (u64, u32) {
+        const PROC_BLOCK: u32 = 1024;
+        let size = match place.kind() {
+            Kind::File { size: Some(size), .. } => rounded(size),
+            Kind::File { size: None, .. } => {
+                let mut sizes = self.sizes_of_texts.lock();
+                *sizes.entry(place.path()).or_insert_with(|| size_of_text(place.path()))
+            }
+            Kind::Directory { .. } | Kind::Link => return (0, PROC_BLOCK),
+        };
+        (u64::from(size), size)
     }
 }
 
@@ -212,24 +250,10 @@ fn mode(place: Place) -> u32 {
     }
 }
 
-/// Size and recommended read, in bytes.
-///
-/// A file that says 0 is one that `sendfile(2)` finds at its end: busybox `cat`
-/// would print nothing. So ours say what those of `/sys` do: more than there is, and
-/// not more than is read at once, by which programs know that a size is none.
-fn sizes(place: Place) -> (u64, u32) {
-    const PROC_BLOCK: u32 = 1024;
-    let size = match place.kind() {
-        Kind::File { size: Some(size), .. } => rounded(size),
-        Kind::File { size: None, .. } => {
-            // At least twice the length of the host's text: there are programs that
-            // read no more than the size, and a text grows with its numbers.
-            let text = fs::read(Path::new("/").join(place.path()));
-            rounded(text.map_or(0, |text| text.len() as u64 * 2))
-        }
-        Kind::Directory { .. } | Kind::Link => return (0, PROC_BLOCK),
-    };
-    (u64::from(size), size)
+/// At least twice the length of the host's text: there are programs that read no more
+/// than the size, and a text grows with its numbers.
+fn size_of_text(path: &str) -> u32 {
+    rounded(fs::read(Path::new("/").join(path)).map_or(0, |text| text.len() as u64 * 2))
 }
 
 /// A power of two, because the kernel rounds the recommended read down to one, and

@@ -17,7 +17,7 @@ const HEADER_LENGTH: usize = 16;
 /// How long the kernel may remember attributes, and names that everybody finds.
 /// They never change while the tree is mounted; a day keeps it out of sight without
 /// being forever.
-const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
+pub(crate) const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// An answer under construction.
 #[derive(Debug)]
@@ -47,10 +47,12 @@ pub(crate) struct Attributes {
     pub(crate) mode: u32,
     /// Number of names.
     pub(crate) links: u32,
-    /// All three times, in seconds since 1970.
-    pub(crate) time: u64,
+    /// All three times, since 1970.
+    pub(crate) time: Duration,
     /// What `stat(2)` recommends to read at once, in bytes.
     pub(crate) block_size: u32,
+    /// How long the kernel may take them for true.
+    pub(crate) valid: Duration,
 }
 
 impl Reply {
@@ -96,16 +98,16 @@ impl Reply {
         self.u64(attributes.number);
         self.u64(0); // generation: numbers are never used for another file
         self.u64(name_is_remembered.as_secs());
-        self.u64(REMEMBERED.as_secs());
+        self.u64(attributes.valid.as_secs());
         self.u32(0);
-        self.u32(0);
+        self.u32(attributes.valid.subsec_nanos());
         self.attributes(attributes);
     }
 
     /// Attributes; `struct fuse_attr_out`.
     pub(crate) fn attr(&mut self, attributes: &Attributes) {
-        self.u64(REMEMBERED.as_secs());
-        self.u32(0);
+        self.u64(attributes.valid.as_secs());
+        self.u32(attributes.valid.subsec_nanos());
         self.u32(0);
         self.attributes(attributes);
     }
@@ -155,12 +157,13 @@ impl Reply {
     }
 
     fn attributes(&mut self, attributes: &Attributes) {
-        let Attributes { number: _, inode, size, mode, links, time, block_size } = *attributes;
-        for field in [inode, size, 0, time, time, time] {
+        let Attributes { inode, size, mode, links, time, block_size, .. } = *attributes;
+        let (seconds, ns) = (time.as_secs(), time.subsec_nanos());
+        for field in [inode, size, 0, seconds, seconds, seconds] {
             self.u64(field);
         }
         // Nanoseconds of the three times, mode, links, uid, gid, rdev, block size, flags.
-        for field in [0, 0, 0, mode, links, 0, 0, 0, block_size, 0] {
+        for field in [ns, ns, ns, mode, links, 0, 0, 0, block_size, 0] {
             self.u32(field);
         }
     }
@@ -197,8 +200,9 @@ mod tests {
         size: 0,
         mode: 0o100_444,
         links: 1,
-        time: 5,
+        time: Duration::from_secs(5),
         block_size: 1024,
+        valid: REMEMBERED,
     };
 
     #[track_caller]

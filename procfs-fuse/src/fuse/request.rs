@@ -16,8 +16,20 @@ pub(crate) struct Request<'a> {
     /// The *thread* that asks, in the pid namespace of whoever mounted; 0 when
     /// that namespace cannot see it, and on requests nobody waits for.
     pub(crate) tid: u32,
+    /// The private tree through which it came; `None` through the shared one, where
+    /// the asker matters.
+    pub(crate) through: Option<Through>,
     /// What is asked.
     pub(crate) operation: Operation<'a>,
+}
+
+/// A private tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Through {
+    /// Which one.
+    pub(crate) serial: u32,
+    /// What is told here is kept by the kernel for a moment.
+    pub(crate) fresh: bool,
 }
 
 /// What is asked of a node.
@@ -33,9 +45,10 @@ pub(crate) enum Operation<'a> {
     Open,
     /// Read from an open file.
     Read { handle: u64, offset: u64, size: u32 },
-    /// Fill the page cache, for `sendfile(2)`, `splice(2)` or a private mapping:
-    /// a read on nobody's behalf, since `read(2)` of our files goes around it.
-    FillPageCache,
+    /// Fill the page cache: a read on nobody's behalf. `read(2)` of our files goes
+    /// around it but in the fresh realm, so elsewhere it is for `sendfile(2)`, `splice(2)`
+    /// or a private mapping.
+    FillPageCache { offset: u64, size: u32 },
     /// Close this open file; nobody waits for the answer.
     Release { handle: u64 },
     /// Open this directory.
@@ -95,7 +108,8 @@ impl<'a> Request<'a> {
         let _gid = fields.u32()?;
         let tid = fields.u32()?;
         let _extensions = fields.u32()?;
-        Some(Self { unique, node, tid, operation: Operation::parse(opcode, fields)? })
+        let operation = Operation::parse(opcode, fields)?;
+        Some(Self { unique, node, tid, through: None, operation })
     }
 }
 
@@ -109,7 +123,7 @@ impl<'a> Operation<'a> {
             opcode::READ => {
                 let (handle, offset, size) = fields.read_in()?;
                 if fields.u32()? & FUSE_READ_LOCKOWNER == 0 {
-                    return Some(Self::FillPageCache);
+                    return Some(Self::FillPageCache { offset, size });
                 }
                 Self::Read { handle, offset, size }
             }
@@ -181,7 +195,7 @@ mod tests {
     #[track_caller]
     fn check(opcode: u32, arguments: &[u8], operation: Operation<'_>) {
         let message = message(opcode, arguments);
-        let expected = Request { unique: 77, node: 5, tid: 4321, operation };
+        let expected = Request { unique: 77, node: 5, tid: 4321, through: None, operation };
         assert_eq!(Request::parse(&message), Some(expected), "opcode {opcode}");
     }
 
@@ -197,7 +211,7 @@ mod tests {
         check(5, &[], Operation::Readlink);
         check(14, &[0; 8], Operation::Open);
         check(15, &read(2), Operation::Read { handle: 9, offset: 4096, size: 512 });
-        check(15, &read(0), Operation::FillPageCache);
+        check(15, &read(0), Operation::FillPageCache { offset: 4096, size: 512 });
         check(18, &9_u64.to_ne_bytes(), Operation::Release { handle: 9 });
         check(28, &read(0), Operation::Readdir { offset: 4096, size: 512 });
         check(2, &[0; 8], Operation::Unanswered);

@@ -13,6 +13,8 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use fuser::{Config, InitFlags, KernelConfig, MountOption, Request, SessionACL};
 
+use crate::shared::slots::Realm;
+
 /// Source and subtype of the mount: mountinfo says `fuse.portholefs portholefs`.
 pub const NAME: &str = "portholefs";
 
@@ -27,6 +29,10 @@ const FEATURES: InitFlags = InitFlags::FUSE_PARALLEL_DIROPS
     .union(InitFlags::FUSE_ALLOW_IDMAP)
     .union(InitFlags::FUSE_HAS_RESEND);
 
+/// What only the realm asks for whose files the kernel keeps: it forgets their text
+/// when it is told another time of change.
+const FEATURES_OF_KEPT: InitFlags = InitFlags::FUSE_AUTO_INVAL_DATA;
+
 /// A mounted file system that awaits its first request.
 #[derive(Debug)]
 pub struct Session {
@@ -37,6 +43,7 @@ pub struct Session {
 /// Answers the kernel's INIT; requests are read by `device`.
 #[derive(Debug)]
 struct Negotiation {
+    features: InitFlags,
     can_resend: Arc<AtomicBool>,
 }
 
@@ -44,21 +51,21 @@ impl fuser::Filesystem for Negotiation {
     fn init(&mut self, _request: &Request, config: &mut KernelConfig) -> io::Result<()> {
         let refused = |what| io::Error::other(format!("the kernel refused {what}"));
         config.set_max_write(MAX_WRITE).map_err(|_nearest| refused("max_write"))?;
-        let offered = FEATURES & config.capabilities();
+        let offered = self.features & config.capabilities();
         self.can_resend.store(offered.contains(InitFlags::FUSE_HAS_RESEND), SeqCst);
         config.add_capabilities(offered).map_err(|_missing| refused("its own features"))
     }
 }
 
 impl Session {
-    /// Mounts at `mount_point` and negotiates.
+    /// Mounts the file system of `realm` at `mount_point` and negotiates.
     ///
     /// # Errors
     ///
     /// * `EPERM`: not root, or not allowed to mount here.
     /// * `ENOENT`: the mount point or `/dev/fuse` is not there.
     /// * `ENODEV`: the kernel has no FUSE.
-    pub fn mount(mount_point: &Path) -> io::Result<Self> {
+    pub fn mount(mount_point: &Path, realm: Realm) -> io::Result<Self> {
         let mut config = Config::default();
         config.acl = SessionACL::All;
         config.mount_options = vec![
@@ -72,7 +79,11 @@ impl Session {
             MountOption::CUSTOM(format!("subtype={NAME}")),
         ];
         let can_resend = Arc::new(AtomicBool::new(false));
-        let negotiation = Negotiation { can_resend: Arc::clone(&can_resend) };
+        let features = match realm {
+            Realm::Shared | Realm::Private => FEATURES,
+            Realm::Fresh => FEATURES | FEATURES_OF_KEPT,
+        };
+        let negotiation = Negotiation { features, can_resend: Arc::clone(&can_resend) };
         let fuser = fuser::Session::new(negotiation, mount_point, &config)?;
         Ok(Self { fuser: ManuallyDrop::new(fuser), can_resend })
     }

@@ -18,6 +18,7 @@ use tracing::{debug, info, warn};
 use crate::catalog;
 use crate::config::Settings;
 use crate::fuse::device::Server;
+use crate::fuse::door::Door;
 use crate::fuse::filesystem::Filesystem;
 use crate::fuse::histories::SharedHistories;
 use crate::fuse::rehearsal::{Omission, Rehearsal};
@@ -26,7 +27,7 @@ use crate::fuse::tree::Tree;
 use crate::metrics::listener;
 use crate::serve;
 use crate::shared::header::TABLES;
-use crate::shared::slots::{Bank, State};
+use crate::shared::slots::{Bank, Realm, SLOTS, State};
 use crate::shared::{Shared, UNMOUNTED, descriptors};
 use crate::sys::{crash, descriptor, fuse_device, shared_memory};
 
@@ -63,6 +64,7 @@ pub fn run(options: WorkerOptions) -> io::Result<()> {
     prepare_to_crash(shared)?;
     let tree = Tree::new(&options.settings.root, &shared.paths);
     let layout = options.rehearsals.iter().find_map(Rehearsal::layout).unwrap_or(TABLES);
+    let fresh = options.settings.fresh;
     let source = if options.fallback {
         Source::Host
     } else {
@@ -74,11 +76,11 @@ pub fn run(options: WorkerOptions) -> io::Result<()> {
         Source::Server(Box::new(server), options.rehearsals)
     };
     let gate = Arc::new(OnceLock::new());
-    start_threads(&gate, inherited.devices.len(), bank)?;
+    start_threads(&gate, &inherited.devices, bank)?;
     announce(bank, &inherited)?;
     inherited.wait_for(bank, State::Serving)?;
     understand_tables(shared, inherited.memory.as_fd(), layout)?;
-    let filesystem = Filesystem::take_over(tree, source, shared);
+    let filesystem = Filesystem::take_over(tree, source, shared, fresh);
     shared.counters.begin(catalog::fingerprint());
     let Inherited { wake, devices, watch, .. } = inherited;
     let server = Arc::new(Server { filesystem, devices, watch, shared, omission });
@@ -86,6 +88,7 @@ pub fn run(options: WorkerOptions) -> io::Result<()> {
     bank.reading.store(1, SeqCst);
     gate.get_or_init(|| Arc::clone(&server));
     answer_scrapers(shared)?;
+    open_door(&server)?;
     let mut has_settled = false;
     loop {
         if !has_settled && !is_woken_within(&wake, SETTLING)? {
@@ -117,7 +120,7 @@ struct Inherited {
     watch: OwnedFd,
     keeper_wake: OwnedFd,
     wake: OwnedFd,
-    devices: Vec<OwnedFd>,
+    devices: [Option<OwnedFd>; SLOTS],
 }
 
 impl Inherited {
@@ -130,9 +133,9 @@ impl Inherited {
             watch: descriptor::inherited(descriptors::WATCH)?,
             keeper_wake: descriptor::inherited(descriptors::KEEPER_WAKE)?,
             wake: descriptor::inherited(wake)?,
-            devices: devices.into_iter().flatten().collect(),
+            devices,
         };
-        if inherited.devices.is_empty() { Err(not_there()) } else { Ok(inherited) }
+        if inherited.devices.iter().all(Option::is_none) { Err(not_there()) } else { Ok(inherited) }
     }
 
     fn wait_for(&self, bank: &Bank, state: State) -> io::Result<()> {
@@ -224,11 +227,11 @@ fn take_over(server: &Server, bank: &Bank) -> io::Result<()> {
     if generation == 1 {
         return Ok(());
     }
-    if header.can_resend.load(SeqCst) == 1
-        && server.omission.is_none()
-        && let Some(device) = server.devices.first()
-    {
-        fuse_device::resend(device.as_fd())?;
+    if header.can_resend.load(SeqCst) == 1 && server.omission.is_none() {
+        let first_of = |realm: Realm| server.devices.get(realm.first_thread());
+        for device in Realm::ALL.into_iter().filter_map(first_of).flatten() {
+            fuse_device::resend(device.as_fd())?;
+        }
     }
     let last_end = header.last_end.load(SeqCst);
     info!(generation, takeovers, replayed, last_end, "took over from the worker before");
@@ -265,18 +268,39 @@ fn answer_scrapers(shared: &'static Shared) -> io::Result<()> {
     Ok(())
 }
 
+/// Has a thread answer who asks for private trees, where there can be some.
+fn open_door(server: &Arc<Server>) -> io::Result<()> {
+    let inherited = |number| descriptor::inherited(number).ok();
+    let (Some(socket), Some(namespace)) =
+        (inherited(descriptors::DOOR), inherited(descriptors::NAMESPACE))
+    else {
+        return Ok(());
+    };
+    let door = Door { socket: socket.into(), namespace };
+    let server = Arc::clone(server);
+    thread::Builder::new().name("door".to_owned()).spawn(move || {
+        if let Err(error) = door.answer(&server) {
+            warn!(%error, "no private trees are made any more; containers get the shared files");
+        }
+    })?;
+    Ok(())
+}
+
 /// Starts a thread for each device, which serves once the `gate` is open: when what
 /// earlier workers left is answered.
 fn start_threads(
     gate: &Arc<OnceLock<Arc<Server>>>,
-    devices: usize,
+    devices: &[Option<OwnedFd>; SLOTS],
     bank: &'static Bank,
 ) -> io::Result<()> {
-    for (number, slot) in bank.slots.iter().enumerate().take(devices) {
+    let threads = bank.slots.iter().zip(devices).enumerate();
+    for (number, (slot, _device)) in threads.filter(|(_, (_, device))| device.is_some()) {
         let gate = Arc::clone(gate);
         let name = format!("device-{number}");
         thread::Builder::new().name(name).spawn(move || {
             match gate.wait().serve(number, slot) {
+                // The namespace is gone, and every container with a tree: nobody is served less.
+                Ok(()) if Realm::of_thread(number) != Realm::Shared => {}
                 Ok(()) => {
                     debug!("unmounted");
                     process::exit(UNMOUNTED)

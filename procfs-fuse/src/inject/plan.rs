@@ -309,7 +309,7 @@ fn at_mount(table: &MountTable, devices: &Devices, target: &Path, seen: &Mount) 
     if table.is_covered(seen) {
         return Action::LeaveAlone(Obstacle::Inside);
     }
-    let source = Source::Tree(seen.root.clone());
+    let source = Source::Tree(path_in_tree(&seen.root));
     let dead = dead_stack(table, devices, target);
     let beneath = table.way_to(target).into_iter().rev().nth(dead.len());
     if beneath.is_some_and(|mount| is_ours(mount) && mount.point == target) {
@@ -321,6 +321,24 @@ fn at_mount(table: &MountTable, devices: &Devices, target: &Path, seen: &Mount) 
 /// True for a file of a control group that is mounted for one of ours.
 fn is_own_pressure(mount: &Mount) -> bool {
     mount.fs_type == "cgroup2" && mount.root.extension().is_some_and(|kind| kind == "pressure")
+}
+
+/// Where in the shared tree the file is that has the path `root` in one of ours: in a
+/// private tree it is below the container's directory.
+fn path_in_tree(root: &Path) -> PathBuf {
+    let mut parts = root.components();
+    let below = parts.as_path();
+    let is_in_shared = |path: &Path| [PROC, "sys"].iter().any(|top| path.starts_with(top));
+    let mut rest = below.strip_prefix("/").unwrap_or(below);
+    if !is_in_shared(rest) {
+        parts.next();
+        parts.next();
+        rest = parts.as_path();
+    }
+    match is_in_shared(rest) {
+        true => Path::new("/").join(rest),
+        false => root.to_owned(),
+    }
 }
 
 /// The dead mounts at `target` that lie directly on each other, the one that is
@@ -387,6 +405,19 @@ mod tests {
         let table = MountTable::parse(mountinfo);
         let bases = Bases::find(&table, &table).unwrap();
         decisions.assert_eq(&shown(&fill(&table, &bases, &devices(), SERVED)));
+    }
+
+    #[test]
+    fn a_file_of_a_private_tree_is_found_in_the_shared_one() {
+        for (root, expected) in [
+            ("/proc/meminfo", "/proc/meminfo"),
+            ("/00000001f00d/proc/meminfo", "/proc/meminfo"),
+            ("/00000001f00d/sys/devices/system/cpu", "/sys/devices/system/cpu"),
+            ("/", "/"),
+            ("/else", "/else"),
+        ] {
+            assert_eq!(path_in_tree(Path::new(root)), Path::new(expected));
+        }
     }
 
     #[test]

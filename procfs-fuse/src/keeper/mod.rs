@@ -54,8 +54,8 @@ struct Keeper {
     lock: OwnedFd,
     /// The service manager, where there is one.
     notify: Option<OwnedFd>,
-    /// Ends the session, for readers that would wait for ever.
-    abort: Option<OwnedFd>,
+    /// End the sessions, for readers that would wait for ever.
+    abort: [Option<OwnedFd>; descriptors::ABORT.len()],
     /// The child that heals containers, while it may live.
     healer: Option<Pid>,
     /// The bank of the fallback worker, while it lives.
@@ -121,7 +121,7 @@ impl Keeper {
             wake: inherited(descriptors::KEEPER_WAKE)?,
             lock: inherited(descriptors::LOCK)?,
             notify: inherited(descriptors::NOTIFY).ok(),
-            abort: inherited(descriptors::ABORT).ok(),
+            abort: descriptors::ABORT.map(|number| inherited(number).ok()),
             healer: None,
             fallback: None,
             retry: false,
@@ -135,7 +135,7 @@ impl Keeper {
     /// Says whether the keeper's own descriptors pass through exec: to a new
     /// keeper, but never to a worker.
     fn pass_on(&self, inherited: bool) -> io::Result<()> {
-        let optional = [&self.notify, &self.abort].into_iter().flatten();
+        let optional = [&self.notify].into_iter().chain(&self.abort).flatten();
         for own in [&self.lock, &self.program].into_iter().chain(optional) {
             descriptor::set_inherited(own, inherited)?;
         }

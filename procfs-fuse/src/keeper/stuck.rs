@@ -50,11 +50,11 @@ impl Keeper {
         Err(io::ErrorKind::TimedOut.into())
     }
 
-    /// Ends the session: every request that waits gets an error, and what is
+    /// Ends the sessions: every request that waits gets an error, and what is
     /// mounted is dead. Nobody is to continue it.
     pub(super) fn abort(&self) {
         self.shared.header.device.store(0, SeqCst);
-        if let Some(abort) = &self.abort {
+        for abort in self.abort.iter().flatten() {
             // Refused: it has ended already.
             let _ended = unistd::write(abort, b"1");
         }

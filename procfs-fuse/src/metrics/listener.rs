@@ -45,12 +45,22 @@ pub fn leave_socket(path: &Path) -> io::Result<()> {
     if descriptor::borrowed(descriptors::METRICS).is_ok() {
         return Ok(());
     }
-    let _not_there = fs::remove_file(path);
-    let socket = UnixListener::bind(path)?;
-    fs::set_permissions(path, PermissionsExt::from_mode(MODE))?;
+    let socket = bind(path)?;
     // Who asked may have gone before it is accepted.
     socket.set_nonblocking(true)?;
     descriptor::place(socket.as_fd(), descriptors::METRICS)
+}
+
+/// Makes a socket for root at `path`, in the place of one that an earlier daemon has left.
+///
+/// # Errors
+///
+/// `InvalidInput`: the path is longer than 107 bytes.
+pub fn bind(path: &Path) -> io::Result<UnixListener> {
+    let _not_there = fs::remove_file(path);
+    let socket = UnixListener::bind(path)?;
+    fs::set_permissions(path, PermissionsExt::from_mode(MODE))?;
+    Ok(socket)
 }
 
 /// The same with a TCP port.

@@ -67,6 +67,21 @@ pub fn unified_group_of(caller: &Caller, layout: &Layout) -> Option<Group> {
     (counting != "/").then(|| own.at(&counting))
 }
 
+/// The groups that somebody is in, for each controller that limits or counts them:
+/// those of a container whose runtime says that they are.
+///
+/// # Errors
+///
+/// [`PlaceError`] when one of them cannot be found on disk.
+pub fn own_groups(membership: &Membership, layout: &Layout) -> Result<Groups, PlaceError> {
+    let mut groups = Groups::new();
+    for controller in Controller::ALL {
+        let own = locate(layout, membership, controller)?.filter(|own| !own.is_root());
+        groups.extend(own.map(|own| (controller, own)));
+    }
+    Ok(groups)
+}
+
 /// The group for `controller`; `None` also where its hierarchy is not mounted:
 /// nobody can set limits there.
 fn locate(

@@ -10,6 +10,7 @@
 //! limits are, at each reading. A descriptor that outlives its container is
 //! answered with the host's text: nothing else is true any more.
 
+mod binding;
 mod calls;
 mod containers;
 mod decisions;
@@ -21,6 +22,7 @@ mod numbers;
 mod opening;
 mod own_files;
 
+pub use binding::BindError;
 pub use files::{File, Kind, Listed, list, mounts};
 pub use memory::Memory;
 pub use names::{Found, Names, Walk, plain_paths};

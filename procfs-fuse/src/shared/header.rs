@@ -3,17 +3,19 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
+use crate::shared::slots::{Realm, THREADS};
+
 /// The first word: "porthole" in ASCII.
 const MAGIC: u64 = u64::from_be_bytes(*b"porthole");
 
 /// Counts incompatible changes of the header and the banks. Versions that differ
 /// in it cannot follow each other: the newer one is refused.
-pub const LAYOUT: u64 = 3;
+pub const LAYOUT: u64 = 4;
 
 /// Counts incompatible changes of everything after the banks, and of what its words
 /// mean. A worker that finds tables of another number begins new ones
 /// (docs/decisions/layout.md).
-pub const TABLES: u64 = 4;
+pub const TABLES: u64 = 5;
 
 /// How often the keeper looks for hung workers while requests are in flight.
 pub const WATCH_INTERVAL: Duration = Duration::from_millis(250);
@@ -26,7 +28,7 @@ pub struct Header {
     layout: AtomicU64,
     /// When the tree was mounted, in seconds since 1970.
     pub mounted_at: AtomicU64,
-    /// Descriptors of `/dev/fuse`: the session's own and its clones.
+    /// Descriptors of `/dev/fuse` for each tree: the session's own and its clones.
     pub devices: AtomicU32,
     /// 1 where the kernel hands requests out again on demand (6.9).
     pub can_resend: AtomicU32,
@@ -56,6 +58,8 @@ pub struct Header {
     /// Which file system the mount is (`st_dev`): major number in the upper half,
     /// minor in the lower.
     pub device: AtomicU64,
+    /// 1 where there are private trees beside the shared one.
+    pub has_private_trees: AtomicU32,
 }
 
 /// The memory has another layout than this program.
@@ -78,6 +82,15 @@ impl Header {
     /// a layout that this version knows.
     pub fn is_of(&self, device: u64) -> bool {
         self.check().is_ok() && self.device.load(SeqCst) == device
+    }
+
+    /// True when there is a device with this number in [`DEVICES`](super::descriptors::DEVICES).
+    pub fn has_device(&self, number: usize) -> bool {
+        let is_there = match Realm::of_thread(number) {
+            Realm::Shared => true,
+            Realm::Private | Realm::Fresh => self.has_private_trees.load(SeqCst) == 1,
+        };
+        is_there && number % THREADS < self.devices.load(SeqCst) as usize
     }
 
     /// Checks that this version knows the layout.

@@ -17,6 +17,7 @@ pub mod header;
 pub mod histories;
 pub mod open_table;
 pub mod paths;
+pub mod private_trees;
 pub mod quarantine;
 pub mod slots;
 pub mod texts;
@@ -33,6 +34,9 @@ pub struct Shared {
     pub header: header::Header,
     /// Requests that are being answered, one bank for each worker.
     pub banks: [slots::Bank; slots::BANKS],
+    /// Containers that have private trees. What these are mounted in outlives any
+    /// version, so they are none of the tables.
+    pub private_trees: private_trees::PrivateTrees,
     /// Requests that killed workers. The first of the tables.
     pub quarantine: quarantine::Quarantine,
     /// Open files.
@@ -57,7 +61,7 @@ mod tests {
     /// changes what a word means, which nothing notices.
     #[test]
     fn another_size_is_another_layout() {
-        assert_eq!((header::LAYOUT, offset_of!(Shared, quarantine)), (3, 430_080));
-        assert_eq!((header::TABLES, size_of::<Shared>()), (4, 37_097_472));
+        assert_eq!((header::LAYOUT, offset_of!(Shared, quarantine)), (4, 2_285_568));
+        assert_eq!((header::TABLES, size_of::<Shared>()), (5, 39_084_032));
     }
 }

@@ -24,9 +24,43 @@ pub const BANKS: usize = 8;
 /// and its successor.
 pub const MOST_STUCK: usize = BANKS - 2;
 
-/// Threads of a worker. More than a few find nothing to do: a request takes
-/// microseconds.
-pub const SLOTS: usize = 4;
+/// Threads of a worker for one realm, at most. More than a few find nothing to do: a
+/// request takes microseconds.
+pub const THREADS: usize = 4;
+
+/// Threads of a worker: those of each [realm](Realm) one after the other.
+pub const SLOTS: usize = Realm::ALL.len() * THREADS;
+
+/// A file system of ours, each a FUSE session of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Realm {
+    /// The one that is mounted for everybody: a read is answered for who asks.
+    Shared,
+    /// A directory for each container that asked for one: a read is answered for the
+    /// container that the directory was made for.
+    Private,
+    /// The same, with the files alone that the kernel may keep for some milliseconds.
+    Fresh,
+}
+
+impl Realm {
+    /// All of them, in the order of their threads.
+    pub const ALL: [Self; 3] = [Self::Shared, Self::Private, Self::Fresh];
+
+    /// The realm that the thread with this number answers for.
+    pub fn of_thread(number: usize) -> Self {
+        match number / THREADS {
+            0 => Self::Shared,
+            1 => Self::Private,
+            _last => Self::Fresh,
+        }
+    }
+
+    /// The number of its first thread.
+    pub fn first_thread(self) -> usize {
+        self as usize * THREADS
+    }
+}
 
 /// Longest request: the kernel insists on room for 8 KiB, and sends no more
 /// while at most 4 KiB may be written at once (`fuse::session` negotiates that).

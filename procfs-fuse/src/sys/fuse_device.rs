@@ -66,3 +66,24 @@ pub fn resend(device: BorrowedFd<'_>) -> io::Result<()> {
     nix::unistd::write(device, &bytes)?;
     Ok(())
 }
+
+/// Has the kernel forget `name` in the directory `parent`, and all that is below it;
+/// `FUSE_NOTIFY_INVAL_ENTRY`, Linux 2.6.31.
+///
+/// # Errors
+///
+/// `ENOENT`: it knows no such name.
+pub fn forget_name(device: BorrowedFd<'_>, parent: u64, name: &str) -> io::Result<()> {
+    /// Length of `struct fuse_out_header` and `struct fuse_notify_inval_entry_out`.
+    const FIXED: usize = 16 + 16;
+    const FUSE_NOTIFY_INVAL_ENTRY: u32 = 3;
+    let lengths = [FIXED + name.len() + 1, name.len()].map(u32::try_from);
+    let [Ok(length), Ok(name_length)] = lengths else { return Ok(()) };
+    let mut message = Vec::new();
+    message.extend([length, FUSE_NOTIFY_INVAL_ENTRY, 0, 0].map(u32::to_ne_bytes).concat());
+    message.extend(parent.to_ne_bytes());
+    message.extend([name_length, 0].map(u32::to_ne_bytes).concat());
+    message.extend(name.bytes().chain([0]));
+    nix::unistd::write(device, &message)?;
+    Ok(())
+}

@@ -21,7 +21,7 @@ use crate::rootfs::new_root::NewRoot;
 use crate::rootfs::sources::Sources;
 use crate::rootfs::stage::Stage;
 use crate::rootfs::view::ViewFiles;
-use crate::rootfs::{enter, masks, volumes, whole};
+use crate::rootfs::{enter, masks, private_tree, volumes, whole};
 use crate::sys::loopback;
 
 /// Becomes the first process of `plan`; what comes back is an exit status.
@@ -38,7 +38,7 @@ fn steps(plan: &Plan, stdio: Stdio, parent: &ChildEnd) -> Result<(), LaunchError
 
     make_private().at(Step::BuildRoot)?;
     let sources = Sources::open(plan).at(Step::OpenSources)?;
-    let view = open_view(plan).at(Step::OpenSources)?;
+    let mut view = open_view(plan).at(Step::OpenSources)?;
     let cgroups = Layout::of_host().at(Step::OpenSources)?;
 
     let stage = Stage::new(plan.resources.memory).at(Step::BuildRoot)?;
@@ -50,6 +50,11 @@ fn steps(plan: &Plan, stdio: Stdio, parent: &ChildEnd) -> Result<(), LaunchError
     // Nothing of the above depends on the cgroups, and it takes as long as
     // joining them, which the parent does meanwhile.
     parent.wait_for_gate().of("the parent").at(Step::Gate)?;
+    // A tree is made for the groups that its asker is in, so not before.
+    if let View::Mounted(mount_point) = &plan.view {
+        let note = private_tree::take(&mut view, mount_point, &stage);
+        tell(parent, note.at(Step::OpenSources)?)?;
+    }
     unshare(CloneFlags::CLONE_NEWCGROUP).of("a cgroup namespace").at(Step::Clone)?;
     cgroups.mount(&kernel).at(Step::MountKernelFiles)?;
     for (volume, source) in plan.volumes.iter().zip(&sources.volumes) {

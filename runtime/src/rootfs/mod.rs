@@ -19,6 +19,7 @@ pub(crate) mod layers;
 pub(crate) mod masks;
 pub(crate) mod mounting;
 pub(crate) mod new_root;
+pub(crate) mod private_tree;
 pub(crate) mod sources;
 pub(crate) mod stage;
 pub(crate) mod view;

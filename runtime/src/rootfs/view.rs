@@ -92,6 +92,31 @@ impl ViewFiles {
         Ok(self)
     }
 
+    /// Puts the files that are at `tree`, named as in the daemon's, in the place of those
+    /// of the daemon.
+    pub(crate) fn replace_by(&mut self, tree: &Path) -> Result<(), Fault> {
+        for name in TREES {
+            let source = tree.join(name);
+            let mut files = Vec::new();
+            match Dir::open(&source, directory_flags(), Mode::empty()) {
+                // There may be files of the other alone.
+                Err(Errno::ENOENT) => continue,
+                opened => opened
+                    .and_then(|directory| {
+                        collect(directory, &Path::new("/").join(name), &mut files)
+                    })
+                    .of(source.display())?,
+            }
+            for own in files {
+                let is_same = |file: &&mut ViewFile| file.path == own.path && file.is_served();
+                if let Some(file) = self.0.iter_mut().find(is_same) {
+                    *file = own;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// None at all: `--no-view`.
     pub(crate) fn none() -> Self {
         Self(Vec::new())
@@ -119,6 +144,11 @@ impl ViewFiles {
 }
 
 impl ViewFile {
+    /// True for a file of the daemon.
+    fn is_served(&self) -> bool {
+        self.attributes == SERVED
+    }
+
     fn cover(&self, place: BorrowedFd<'_>) -> Result<(), Fault> {
         attach(&self.mount, place, &self.path.to_string_lossy())?;
         add_attributes(self.mount.as_fd(), self.attributes, Depth::One).of(self.path.display())

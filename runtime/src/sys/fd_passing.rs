@@ -36,7 +36,20 @@ pub(crate) fn receive(
     socket: BorrowedFd<'_>,
     text: &mut [u8],
 ) -> nix::Result<(usize, Option<OwnedFd>)> {
-    let mut control = cmsg_space!(RawFd);
+    let (length, fds) = receive_all(socket, text)?;
+    Ok((length, fds.into_iter().next()))
+}
+
+/// The same with all descriptors that it carried, two at most.
+///
+/// # Errors
+///
+/// `EINTR`: a signal came first.
+pub(crate) fn receive_all(
+    socket: BorrowedFd<'_>,
+    text: &mut [u8],
+) -> nix::Result<(usize, Vec<OwnedFd>)> {
+    let mut control = cmsg_space!([RawFd; 2]);
     let mut text = [IoSliceMut::new(text)];
     let message = recvmsg::<()>(
         socket.as_raw_fd(),
@@ -44,13 +57,13 @@ pub(crate) fn receive(
         Some(&mut control),
         MsgFlags::MSG_CMSG_CLOEXEC,
     )?;
-    let mut fd = None;
+    let mut owned = Vec::new();
     for control in message.cmsgs()? {
         if let ControlMessageOwned::ScmRights(fds) = control {
-            // SAFETY: the kernel has just installed this descriptor for us, and
-            // nothing else holds it; space was given for no more than one.
-            fd = fds.first().map(|fd| unsafe { OwnedFd::from_raw_fd(*fd) });
+            // SAFETY: the kernel has just installed these descriptors for us, and
+            // nothing else holds them.
+            owned.extend(fds.into_iter().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }));
         }
     }
-    Ok((message.bytes, fd))
+    Ok((message.bytes, owned))
 }

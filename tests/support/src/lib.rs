@@ -4,6 +4,7 @@
 //! * [`program`]: one test program: its trials, and the check that it left nothing behind;
 //! * [`daemon`], [`container`], [`group`], [`terminal`]: things that are there while a value lives;
 //! * [`dockerd`], [`lxcfs`]: others' programs of the same kind;
+//! * [`private_tree`]: a tree of a container's own, asked for by hand;
 //! * [`process`]: who is whose child;
 //! * [`ran`]: what a program printed, and the evidence when it is wrong;
 //! * [`random`]: numbers that look random, and can be drawn again;
@@ -22,6 +23,7 @@ pub mod group;
 pub mod leaks;
 pub mod lxcfs;
 pub mod needs;
+pub mod private_tree;
 pub mod process;
 pub mod program;
 pub mod ran;
