@@ -1,6 +1,8 @@
 //! One test program: trials that say what they need, and the check that nothing
 //! was left behind.
 
+use std::error::Error;
+use std::fmt;
 use std::process::ExitCode;
 use std::sync::{PoisonError, RwLock};
 
@@ -37,11 +39,35 @@ pub fn alone(name: &str, needs: &'static [Need], test: fn() -> Verdict) -> Trial
     })
 }
 
+/// What a test found of the machine while it ran: so nothing is proved, and it does not
+/// count as passed.
+#[derive(Debug)]
+pub struct Unproved(pub String);
+
+impl fmt::Display for Unproved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for Unproved {}
+
+/// A test's verdict as the harness knows it.
+fn completion(verdict: Verdict) -> Result<Completion, Failed> {
+    match verdict {
+        Ok(()) => Ok(Completion::Completed),
+        Err(error) => match error.downcast::<Unproved>() {
+            Ok(unproved) => Ok(Completion::ignored_with(unproved.0)),
+            Err(error) => Err(format!("{error:?}").into()),
+        },
+    }
+}
+
 /// Runs `test` when the machine has what it needs.
 fn when_met(needs: &[Need], test: impl FnOnce() -> Verdict) -> Result<Completion, Failed> {
     let unmet = needs.iter().find_map(|need| Some((need, need.check().err()?)));
     match unmet {
-        None => test().map(|()| Completion::Completed).map_err(|error| format!("{error:?}").into()),
+        None => completion(test()),
         Some((need, reason)) if !may_skip(*need) => {
             Err(format!("cannot run here: {reason}").into())
         }
@@ -95,6 +121,15 @@ mod tests {
                 Some("cannot run here: no /no/such (apt-get install package)")
             ),
             Ok(Completion::Completed) => panic!("it counted as passed"),
+        }
+    }
+
+    #[test]
+    fn what_proves_nothing_does_not_pass() {
+        let reason = "other programs keep this machine busy";
+        match when_met(&[], || Err(Unproved(reason.to_owned()).into())) {
+            Ok(Completion::Ignored { reason: told }) => assert_eq!(told.as_deref(), Some(reason)),
+            _counted => panic!("it counts"),
         }
     }
 
