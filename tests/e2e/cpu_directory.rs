@@ -15,7 +15,8 @@ const ONE_CPU: u64 = 100_000;
 const CPU: &[Need] = &[Need::Container, Need::Controller("cpu"), Need::Cpus(2)];
 const CPUSET: &[Need] = &[Need::Container, Need::Controller("cpuset"), Need::Cpus(2)];
 /// On v1 a CPU that comes back is in no cpuset that it was in before.
-const HOTPLUG: &[Need] = &[Need::Container, Need::CgroupV2, Need::Controller("cpu"), Need::Cpus(4)];
+pub(crate) const HOTPLUG: &[Need] =
+    &[Need::Container, Need::CgroupV2, Need::Controller("cpu"), Need::Cpus(4)];
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
@@ -159,10 +160,10 @@ fn the_host_finds_all_of_its_own() -> Verdict {
 }
 
 /// The CPU that was unplugged is brought back with this value.
-struct Unplugged(&'static str);
+pub(crate) struct Unplugged(&'static str);
 
 impl Unplugged {
-    fn new(online: &'static str) -> Result<Self> {
+    pub(crate) fn new(online: &'static str) -> Result<Self> {
         std::fs::write(online, "0").with_context(|| online)?;
         Ok(Self(online))
     }

@@ -10,6 +10,7 @@ mod cpu_ids;
 mod cpu_share;
 mod daemon;
 mod differential;
+mod docker;
 mod isolation;
 mod lifecycle;
 mod limits;

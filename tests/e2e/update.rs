@@ -5,7 +5,10 @@ use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::Trial;
-use support::{Container, Group, Need, Ran, Verdict, container, daemon, trial};
+use support::{Container, Group, Need, Ran, Verdict, alone, container, daemon, trial};
+
+use crate::cpu_directory::{HOTPLUG, Unplugged};
+use crate::docker::Docker;
 
 const MIB: u64 = 1 << 20;
 const MEMORY: &[Need] = &[Need::Container, Need::Controller("memory")];
@@ -16,6 +19,14 @@ const CPU: &[Need] = &[
     Need::Cpus(2),
     Need::File("/usr/bin/python3", "python3"),
 ];
+const DOCKER: &[Need] = &[
+    Need::Container,
+    Need::Cpus(2),
+    Need::Speed,
+    Need::LargeProgram("dockerd", "docker.io"),
+    Need::Program("python3", "python3"),
+    Need::Program("free", "procps"),
+];
 const CPUSET: &[Need] = &[Need::Container, Need::Controller("cpuset"), Need::Cpus(2)];
 const SWAP: &[Need] = &[Need::Container, Need::Controller("memory"), Need::Swap];
 const PIDS: &[Need] = &[Need::Container, Need::Controller("pids")];
@@ -24,6 +35,8 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![
         trial("an_update_is_seen_by_open_files", CPU, an_update_is_seen_by_open_files),
         trial("an_update_is_seen_by_programs", CPU, an_update_is_seen_by_programs),
+        trial("an_update_by_docker_is_seen", DOCKER, an_update_by_docker_is_seen),
+        alone("an_unplugged_cpu_is_gone_from_files", HOTPLUG, an_unplugged_cpu_is_gone_from_files),
         trial("an_update_of_the_cpuset_is_seen", CPUSET, an_update_of_the_cpuset_is_seen),
         trial("an_update_of_swap_is_seen", SWAP, an_update_of_swap_is_seen),
         trial("an_update_of_the_pids_limit_holds", PIDS, an_update_of_the_pids_limit_holds),
@@ -75,8 +88,14 @@ for line in sys.stdin:
         print(len(text.splitlines()), text, sep='\\n', end='', flush=True)";
 
     fn start(container: &Container, files: &[&str]) -> Result<Self> {
-        let mut command = container::porthole()?;
-        command.args(["exec", "-i", container.id(), "--", "/usr/bin/python3", "-c", Self::SCRIPT]);
+        let mut exec = container::porthole()?;
+        exec.args(["exec", "-i", container.id(), "--"]);
+        Self::start_by(exec, files)
+    }
+
+    /// Starts one through `command`, which runs in a container what follows.
+    fn start_by(mut command: Command, files: &[&str]) -> Result<Self> {
+        command.args(["/usr/bin/python3", "-c", Self::SCRIPT]);
         command.args(files).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn()?;
         let ask = child.stdin.take().context("a pipe")?;
@@ -112,10 +131,12 @@ for line in sys.stdin:
     }
 }
 
+/// Files that tell a size, as [`check_sizes`] expects them.
+const FILES: [&str; 4] =
+    ["/proc/meminfo", "/proc/cpuinfo", "/proc/stat", "/sys/devices/system/cpu/online"];
+
 /// What `top` does: it keeps the files open and reads them again from the start.
 fn an_update_is_seen_by_open_files() -> Verdict {
-    const FILES: [&str; 4] =
-        ["/proc/meminfo", "/proc/cpuinfo", "/proc/stat", "/sys/devices/system/cpu/online"];
     let container = Container::sleeping(&["-m", "128m", "--cpus", "1"])?;
     let mut reader = Reader::start(&container, &FILES)?;
     check_sizes(&reader.read()?, 128 * MIB, 1)?;
@@ -144,19 +165,62 @@ fn check_sizes(
     Ok(())
 }
 
+/// What programs say when they are started anew, as [`check_told`] expects it.
+const TELL: [&str; 3] = ["sh", "-c", "getconf _NPROCESSORS_ONLN; free -b | sed -n 2p"];
+
+/// Whether the answer to [`TELL`] is this many CPUs and this much memory.
+fn check_told(ran: &Ran, cpus: usize, memory: u64) -> Verdict {
+    let words: Vec<&str> = ran.stdout.split_ascii_whitespace().take(3).collect();
+    let expected = [cpus.to_string(), "Mem:".to_owned(), memory.to_string()];
+    ran.equal("what programs say", &words, &expected.iter().map(String::as_str).collect())
+}
+
 fn an_update_is_seen_by_programs() -> Verdict {
     let container = Container::sleeping(&["-m", "128m", "--cpus", "1"])?;
-    let script = "getconf _NPROCESSORS_ONLN; free -b | sed -n 2p";
-    let told = |cpus: &str, memory: u64| {
-        let ran = container.shell(script)?;
-        let words: Vec<&str> = ran.stdout.split_ascii_whitespace().take(3).collect();
-        ran.equal("what programs say", &words, &vec![cpus, "Mem:", &memory.to_string()])
-    };
-    told("1", 128 * MIB)?;
+    let told = |cpus, memory| check_told(&container.exec(&TELL)?, cpus, memory);
+    told(1, 128 * MIB)?;
     update(&container, &["-m", "256m", "--cpus", "2"])?.succeeded()?;
-    told("2", 256 * MIB)?;
+    told(2, 256 * MIB)?;
     update(&container, &["-m", "96m", "--cpus", "0.25"])?.succeeded()?;
-    told("1", 96 * MIB)
+    told(1, 96 * MIB)
+}
+
+/// The same of a container of docker, whose files everybody shares.
+fn an_update_by_docker_is_seen() -> Verdict {
+    let docker = Docker::start()?;
+    let size = ["-m", "128m", "--memory-swap", "128m", "--cpus", "1", "--detach"];
+    let started = docker.run(&size, &daemon::shared()?, &["sleep", "600"])?.succeeded()?;
+    let id = started.stdout.trim();
+    let mut reader = Reader::start_by(docker.command(&["exec", "-i", id]), &FILES)?;
+    let mut told = |memory, cpus| {
+        check_sizes(&reader.read()?, memory, cpus)?;
+        check_told(&Ran::new(docker.command(&["exec", id]).args(TELL))?, cpus, memory)
+    };
+    told(128 * MIB, 1)?;
+    for (mib, quota, cpus) in [("256", "2", 2), ("96", "0.5", 1)] {
+        let memory = format!("{mib}m");
+        let words = ["update", "-m", &memory, "--memory-swap", &memory, "--cpus", quota, id];
+        Ran::new(&mut docker.command(&words))?.succeeded()?;
+        told(mib.parse::<u64>()? * MIB, cpus)?;
+    }
+    reader.end()
+}
+
+/// A container that may run on any CPU loses one, and has it again.
+fn an_unplugged_cpu_is_gone_from_files() -> Verdict {
+    let container = Container::sleeping(&["-m", "128m"])?;
+    let mut reader = Reader::start(&container, &FILES)?;
+    let mut told = |cpus| {
+        check_sizes(&reader.read()?, 128 * MIB, cpus)?;
+        check_told(&container.exec(&TELL)?, cpus, 128 * MIB)
+    };
+    let all = support::needs::online_cpus();
+    told(all)?;
+    let unplugged = Unplugged::new("/sys/devices/system/cpu/cpu1/online")?;
+    told(all - 1)?;
+    drop(unplugged);
+    told(all)?;
+    reader.end()
 }
 
 fn an_update_of_the_cpuset_is_seen() -> Verdict {

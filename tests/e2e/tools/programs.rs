@@ -2,7 +2,8 @@
 //!
 //! A row is a shell command that prints one number, as somebody would type it who
 //! wants to know how big the machine is. A new program is a new row, and its
-//! package a line in `setup` of `xtask`, and of the VM's packages unless it is large.
+//! package a line in `setup` of `xtask`, and one of the VM's packages: `SMALL`, or
+//! `LARGE` and `large!` here.
 
 use support::Need;
 
@@ -70,7 +71,7 @@ macro_rules! small {
     };
 }
 
-/// Needs of a program that the VM goes without.
+/// Needs of a program that only the VM of the long tier has.
 macro_rules! large {
     ($program:literal, $package:literal) => {
         &[Need::Container, Need::LargeProgram($program, $package)]
@@ -84,14 +85,50 @@ macro_rules! swap {
     };
 }
 
-/// Needs of a program with a module that the VM goes without.
+/// Needs of a program with a module that only the VM of the long tier has.
 macro_rules! module {
-    ($package:literal) => {
-        &[
-            Need::Container,
-            Need::Workspace,
-            Need::File(concat!("/usr/share/doc/", $package), $package),
-        ]
+    ($file:literal, $package:literal) => {
+        &[Need::Container, Need::LargeFile(concat!("/usr/", $file), $package)]
+    };
+}
+
+/// Turns `512 M` or `22.9 G` into a number of MiB.
+macro_rules! in_mib {
+    () => {
+        "awk '{print $2 == \"G\" ? $1 * 1024 : $1; exit}'"
+    };
+}
+
+/// Runs a program on a terminal until `sed` finds memory on its screen.
+macro_rules! on_terminal {
+    ($program:literal, $find:literal) => {
+        concat!(
+            "said() { sed 's/\\x1b[[(][0-9;?]*[a-zA-Z]//g' /tmp/screen | sed -n '",
+            $find,
+            "' | ",
+            in_mib!(),
+            "; }; : >/tmp/screen; LC_ALL=C.UTF-8 TERM=xterm script -qfc 'stty cols 120 rows 40; exec ",
+            $program,
+            "' /tmp/screen </dev/null >/dev/null & \
+             until [ \"$(said)\" ]; do sleep 0.1; done; kill $!; wait; said"
+        )
+    };
+}
+
+/// Puts what the exporter says into `/tmp/metrics`.
+macro_rules! metrics {
+    () => {
+        "prometheus-node-exporter --web.listen-address=127.0.0.1:9100 2>/dev/null & \
+         until busybox wget -qO /tmp/metrics http://127.0.0.1:9100/metrics; do sleep 0.1; done 2>/dev/null; \
+         kill $!; wait; "
+    };
+}
+
+/// What collectl says of the machine. Its settings are in the machine's `/etc`, which a
+/// container does not see, and without any it ends and says nothing.
+macro_rules! collectl {
+    () => {
+        ": >/tmp/collectl.conf; collectl -C /tmp/collectl.conf --showheader | "
     };
 }
 
@@ -118,11 +155,10 @@ pub(crate) const CHECKS: &[Check] = &[
     check("top, swap", swap!("top", "procps"), Files, Swap(MIB), "top -bn1 | sed -n 's/.*MiB Swap: *\\([0-9]*\\).*/\\1/p'"),
     check("uptime -s", small!("uptime", "procps"), Files, Uptime, "then=$(date -d \"$(uptime -s)\" +%s) && echo $(($(date +%s) - then))"),
     check("ps -o etimes", small!("ps", "procps"), Files, Uptime, "ps -o etimes= -p 1"),
-    check("ps -o lstart", small!("ps", "procps"), Files, Uptime, "then=$(date -d \"$(ps -o lstart= -p 1)\" +%s) && echo $(($(date +%s) - then))"),
     check("vmstat -s", small!("vmstat", "procps"), Files, Memory(KIB), "vmstat -s | awk '/total memory/{print $1}'"),
     check("vmstat -s, swap", swap!("vmstat", "procps"), Files, Swap(KIB), "vmstat -s | awk '/total swap/{print $1}'"),
-    check("htop, memory", small!("htop", "htop"), Files, Memory(MIB), "TERM=xterm script -qec 'stty cols 120 rows 40; timeout --foreground 3 htop' /dev/null </dev/null | sed 's/\\x1b[[(][0-9;?]*[a-zA-Z]//g' | sed -n 's|.*Mem\\[[^]]*/\\([0-9]*\\)M\\].*|\\1|p; s|.*Mem\\[[^]]*/\\([0-9]*\\)[0-9.]*G\\].*|\\1000|p' | head -1"),
-    check("btop, memory", small!("btop", "btop"), Files, Memory(MIB), "LC_ALL=C.UTF-8 TERM=xterm script -qec 'stty cols 120 rows 40; timeout --foreground 4 btop --utf-force' /dev/null </dev/null | sed 's/\\x1b[[(][0-9;?]*[a-zA-Z]/ /g' | sed -n 's/.*Total: *\\([0-9]*\\) MiB.*/\\1/p; s/.*Total: *\\([0-9]*\\)[.0-9]* GiB.*/\\1000/p' | head -1"),
+    check("htop, memory", small!("htop", "htop"), Files, Memory(MIB), on_terminal!("htop", "s|.*Mem\\[[^]]*/\\([0-9.]*\\)\\([MG]\\)\\].*|\\1 \\2|p")),
+    check("btop, memory", small!("btop", "btop"), Files, Memory(MIB), on_terminal!("btop --utf-force", "s/.*Total: *\\([0-9.]*\\) \\([MG]\\)iB.*/\\1 \\2/p")),
     check("busybox top", small!("busybox", "busybox-static"), Files, Memory(KIB), "busybox top -bn1 | awk '/^Mem:/{print $2 + $4}'"),
     check("busybox free", small!("busybox", "busybox-static"), SYSINFO, Memory(KIB), "busybox free | awk '/^Mem:/{print $2}'"),
     check("busybox nproc", small!("busybox", "busybox-static"), AFFINITY, Cpus, "busybox nproc"),
@@ -156,45 +192,47 @@ pub(crate) const CHECKS: &[Check] = &[
     check("sar -P ALL", small!("sar.sysstat", "sysstat"), Files, Cpus, "sar.sysstat -P ALL 1 1 | grep -c '^Average: *[0-9]'"),
     check("atop, memory", small!("atop", "atop"), Files, Memory(1), "atop -P MEM 1 1 | awk '$1 == \"MEM\"{printf \"%.0f\\n\", $7 * $8; exit}'"),
     check("atop, CPUs", small!("atop", "atop"), Files, Cpus, "atop -P CPU 1 1 | awk '$1 == \"CPU\"{print $8; exit}'"),
-    check("nmon, CPUs", small!("nmon", "nmon"), Files, Cpus, "nmon -F /tmp/nmon -s1 -c1 && sleep 2 && awk -F, '/^AAA,cpus/{print $3}' /tmp/nmon"),
+    check("nmon, CPUs", small!("nmon", "nmon"), Files, Cpus, "nmon -F /tmp/nmon -s1 -c1 && until grep -q ^AAA,cpus /tmp/nmon; do sleep 0.1; done && awk -F, '/^AAA,cpus/{print $3}' /tmp/nmon"),
     check("hwloc-calc", small!("hwloc-calc", "hwloc-nox"), Files, Cpus, "hwloc-calc --number-of pu machine:0"),
-    check("lstopo, memory", small!("lstopo-no-graphics", "hwloc-nox"), Files, Memory(MIB), "lstopo-no-graphics | sed -n 's/^Machine (\\([0-9]*\\)GB.*/\\1000/p; s/^Machine (\\([0-9]*\\)MB.*/\\1/p'"),
+    check("lstopo, memory", small!("lstopo-no-graphics", "hwloc-nox"), Files, Memory(MIB), concat!("lstopo-no-graphics | sed -n 's/^Machine (\\([0-9]*\\)\\([MG]\\)B.*/\\1 \\2/p' | ", in_mib!())),
     check("numactl -H, memory", small!("numactl", "numactl"), Files, Memory(MIB), "numactl -H | awk '/node 0 size/{print $4}'"),
     check("numactl -H, CPUs", small!("numactl", "numactl"), Files, Cpus, "numactl -H | awk '/node 0 cpus/{print NF - 3}'"),
     check("numastat -m", small!("numastat", "numactl"), Files, Memory(MIB), "numastat -m | awk '/^MemTotal/{print $NF}'"),
     check("statgrab, memory", small!("statgrab", "statgrab"), Files, Memory(1), "statgrab -u mem.total"),
     check("statgrab, CPUs", small!("statgrab", "statgrab"), Files, Cpus, "statgrab -u general.ncpus"),
     check("earlyoom", small!("earlyoom", "earlyoom"), Files, Memory(MIB), "timeout 1 earlyoom --dryrun 2>&1 | sed -n 's/.*mem total: *\\([0-9]*\\).*/\\1/p'"),
-    check("conky", small!("conky", "conky-cli"), Files, Memory(MIB), "conky -i1 -t '$memmax' 2>/dev/null | sed -n 's/^\\([0-9]*\\)MiB/\\1/p; s/^\\([0-9]*\\)[.0-9]*GiB/\\1000/p'"),
+    check("conky", small!("conky", "conky-cli"), Files, Memory(MIB), concat!("conky -i1 -t '$memmax' 2>/dev/null | sed -n 's/^\\([0-9.]*\\)\\([MG]\\)iB/\\1 \\2/p' | ", in_mib!())),
     check("smem -w", large!("smem", "smem"), Files, Memory(KIB), "smem -w -t | awk 'END{print $1}'"),
     check("s-tui", large!("s-tui", "s-tui"), Files, Cpus, "s-tui -t | grep -o 'Util: .*' | grep -o 'Core [0-9]*:' | wc -l"),
-    check("prometheus-node-exporter, memory", large!("prometheus-node-exporter", "prometheus-node-exporter"), Files, Memory(1), "prometheus-node-exporter --web.listen-address=127.0.0.1:9100 2>/dev/null & sleep 1; busybox wget -qO- http://127.0.0.1:9100/metrics | awk '/^node_memory_MemTotal/{printf \"%.0f\\n\", $2}'; kill $!"),
-    check("prometheus-node-exporter, CPUs", large!("prometheus-node-exporter", "prometheus-node-exporter"), Files, Cpus, "prometheus-node-exporter --web.listen-address=127.0.0.1:9100 2>/dev/null & sleep 1; busybox wget -qO- http://127.0.0.1:9100/metrics | grep -c '^node_cpu_seconds_total.*idle'; kill $!"),
+    check("prometheus-node-exporter, memory", large!("prometheus-node-exporter", "prometheus-node-exporter"), Files, Memory(1), concat!(metrics!(), "awk '/^node_memory_MemTotal/{printf \"%.0f\\n\", $2}' /tmp/metrics")),
+    check("prometheus-node-exporter, CPUs", large!("prometheus-node-exporter", "prometheus-node-exporter"), Files, Cpus, concat!(metrics!(), "grep -c '^node_cpu_seconds_total.*idle' /tmp/metrics")),
     check("stress-ng, CPUs online", large!("stress-ng", "stress-ng"), Files, Cpus, "stress-ng --cpu 1 --dry-run -v 2>&1 | sed -n 's/.*\\] \\([0-9]*\\) processors\\{0,1\\} online.*/\\1/p'"),
     check("parallel --number-of-cores", large!("parallel", "parallel"), Files, Cpus, "parallel --number-of-cores"),
     check("parallel --number-of-threads", large!("parallel", "parallel"), Files, Cpus, "parallel --number-of-threads"),
     check("neofetch", large!("neofetch", "neofetch"), Files, Memory(MIB), "neofetch --stdout memory | sed -n 's|.*/ \\([0-9]*\\)MiB.*|\\1|p'"),
     check("screenfetch", large!("screenfetch", "screenfetch"), Files, Memory(MIB), "screenfetch -n -N | sed -n 's|.*RAM: [0-9]*MiB / \\([0-9]*\\)MiB.*|\\1|p'"),
-    check("inxi, memory", large!("inxi", "inxi"), Files, Memory(MIB), "inxi -I -c0 | sed -n 's/.*Memory: \\([0-9]*\\)[.0-9]* GiB .*/\\1000/p; s/.*Memory: \\([0-9]*\\) MiB .*/\\1/p'"),
+    check("inxi, memory", large!("inxi", "inxi"), Files, Memory(MIB), concat!("inxi -I -c0 | sed -n 's/.*Memory: \\([0-9.]*\\) \\([MG]\\)iB .*/\\1 \\2/p' | ", in_mib!())),
     check("node os.cpus()", large!("node", "nodejs"), Files, Cpus, "node -p 'os.cpus().length'"),
     check("node os.totalmem()", large!("node", "nodejs"), Files, Memory(1), "node -p 'os.totalmem()'"),
     check("node os.uptime()", large!("node", "nodejs"), Files, Uptime, "node -p 'os.uptime()'"),
     check("node os.availableParallelism()", large!("node", "nodejs"), AFFINITY, Cpus, "node -p 'os.availableParallelism()'"),
+    check("collectl, CPUs", large!("collectl", "collectl"), Files, Cpus, concat!(collectl!(), "sed -n 's/.* NumCPUs: \\([0-9]*\\) .*/\\1/p'")),
+    check("collectl, memory", large!("collectl", "collectl"), Files, Memory(KIB), concat!(collectl!(), "sed -n 's/.* Memory: \\([0-9]*\\) kB .*/\\1/p'")),
     check("cmake, cores", large!("cmake", "cmake"), Files, Cpus, "printf 'cmake_host_system_information(RESULT n QUERY NUMBER_OF_LOGICAL_CORES)\\nmessage(${n})\\n' >/tmp/n.cmake && cmake -P /tmp/n.cmake 2>&1"),
     check("cmake, physical cores", large!("cmake", "cmake"), Files, Cpus, "printf 'cmake_host_system_information(RESULT n QUERY NUMBER_OF_PHYSICAL_CORES)\\nmessage(${n})\\n' >/tmp/n.cmake && cmake -P /tmp/n.cmake 2>&1"),
     check("cmake, memory", large!("cmake", "cmake"), Files, Memory(MIB), "printf 'cmake_host_system_information(RESULT n QUERY TOTAL_PHYSICAL_MEMORY)\\nmessage(${n})\\n' >/tmp/n.cmake && cmake -P /tmp/n.cmake 2>&1"),
-    check("nginx worker_processes auto", large!("nginx", "nginx-light"), Files, Cpus, "mkdir -p /tmp/n && echo 'worker_processes auto; pid /tmp/n/pid; events {}' >/tmp/n/conf && nginx -p /tmp/n -c /tmp/n/conf -e stderr && sleep 1 && ps ax | grep -c '[n]ginx: worker'; kill $(cat /tmp/n/pid)"),
+    check("nginx worker_processes auto", large!("nginx", "nginx-light"), Files, Cpus, "mkdir -p /tmp/n && echo 'worker_processes auto; pid /tmp/n/pid; events {}' >/tmp/n/conf && nginx -p /tmp/n -c /tmp/n/conf -e stderr && until ps ax | grep -q '[n]ginx: worker'; do sleep 0.1; done; sleep 1; ps ax | grep -c '[n]ginx: worker'; kill $(cat /tmp/n/pid)"),
     check("glances, memory", large!("glances", "glances"), Files, Memory(1), "glances --stdout mem.total --stop-after 1 | sed -n 's/^mem.total: //p'"),
     check("glances, CPUs", large!("glances", "glances"), Files, Cpus, "glances --stdout core.log --stop-after 1 | sed -n 's/^core.log: //p'"),
     check("glances, cores", large!("glances", "glances"), Files, Cpus, "glances --stdout core.phys --stop-after 1 | sed -n 's/^core.phys: //p'"),
     check("perl POSIX::sysconf", large!("perl", "perl"), Files, Cpus, "perl -MPOSIX -e 'print POSIX::sysconf(84)'"),
-    check("perl Unix::Processors", module!("libunix-processors-perl"), Files, Cpus, "perl -MUnix::Processors -e 'print Unix::Processors->new->max_online'"),
-    check("perl Sys::Info", module!("libsys-info-perl"), Files, Cpus, "perl -MSys::Info -e 'print scalar Sys::Info->new->device(q(CPU))->count'"),
-    check("perl Sys::Statistics::Linux", module!("libsys-statistics-linux-perl"), Files, Memory(KIB), "perl -MSys::Statistics::Linux -e 'print Sys::Statistics::Linux->new(memstats => 1)->get->memstats(q(memtotal))'"),
+    check("perl Unix::Processors", module!("lib/x86_64-linux-gnu/perl5/5.36/Unix/Processors.pm", "libunix-processors-perl"), Files, Cpus, "perl -MUnix::Processors -e 'print Unix::Processors->new->max_online'"),
+    check("perl Sys::Info", module!("share/perl5/Sys/Info.pm", "libsys-info-perl"), Files, Cpus, "perl -MSys::Info -e 'print scalar Sys::Info->new->device(q(CPU))->count'"),
+    check("perl Sys::Statistics::Linux", module!("share/perl5/Sys/Statistics/Linux.pm", "libsys-statistics-linux-perl"), Files, Memory(KIB), "perl -MSys::Statistics::Linux -e 'print Sys::Statistics::Linux->new(memstats => 1)->get->memstats(q(memtotal))'"),
     check("php, as its CpuCoreCounter", large!("php8.2", "php8.2-cli"), Files, Cpus, "php8.2 -r 'echo substr_count(file_get_contents(\"/proc/cpuinfo\"), \"processor\\t\");'"),
-    check("redis, total_system_memory", large!("redis-server", "redis-server"), SYSINFO, Memory(1), "redis-server --port 7777 --save '' --daemonize yes >/dev/null && sleep 1 && redis-cli -p 7777 info memory | sed -n 's/^total_system_memory:\\([0-9]*\\).*/\\1/p'; redis-cli -p 7777 shutdown"),
+    check("redis, total_system_memory", large!("redis-server", "redis-server"), SYSINFO, Memory(1), "redis-server --port 7777 --save '' --daemonize yes >/dev/null && until redis-cli -p 7777 ping; do sleep 0.1; done >/dev/null 2>&1; redis-cli -p 7777 info memory | sed -n 's/^total_system_memory:\\([0-9]*\\).*/\\1/p'; redis-cli -p 7777 shutdown"),
     check("ruby Etc.nprocessors", large!("ruby", "ruby"), AFFINITY, Cpus, "ruby -retc -e 'puts Etc.nprocessors'"),
-    check("ninja -j", large!("ninja", "ninja-build"), AFFINITY, Cpus, "ninja --help 2>&1 | sed -n 's/.*default=\\([0-9]*\\) on this system.*/\\1/p'"),
+    check("ninja -j", large!("ninja", "ninja-build"), AFFINITY, Cpus, "ninja --help 2>&1 | sed -n 's/.*default=\\([0-9]*\\) on this system.*/\\1/p' | awk '{print $1 < 4 ? $1 - 1 : $1 - 2}'"),
     check("xz --info-memory", large!("xz", "xz-utils"), SYSINFO, Memory(1), "xz --robot --info-memory | cut -f1"),
     check("7z, CPUs", large!("7z", "p7zip-full"), AFFINITY, Cpus, "7z | sed -n 's/.*,\\([0-9]*\\) CPU.*/\\1/p'"),
     check("zstd -T0", large!("zstd", "zstd"), Files, Cpus, "zstd -T0 -vv -b1e1i0 /etc/hostname 2>&1 | sed -n 's/.*Note: \\([0-9]*\\) physical.*/\\1/p'"),

@@ -1,107 +1,103 @@
-//! docs/COMPATIBILITY.md: what every program says, with and without porthole.
+//! What every program says, with and without porthole, held against the page.
 //!
-//! The table has no number of the machine that it was made on, so that it is the
+//! The page has no number of the machine that it was made on, so that it is the
 //! same wherever it is made again: what is not the container's is "the host's".
 
-use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::collections::BTreeMap;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use support::lxcfs::Lxcfs;
-use support::{Need, Verdict, daemon, needs};
+use support::{Need, Ran, Verdict, daemon, needs};
 
-use super::docker::Docker;
-use super::programs::{CHECKS, Check, Counts, Source};
-use super::{AGE, ask, number};
+use super::page::{Cells, PORTHOLE, Page, RIGHT, Version, WAYS, path};
+use super::programs::{CHECKS, Check, Counts};
+use super::{Answer, OPTIONS, ask, in_porthole};
+use crate::docker::Docker;
 
 /// With `UPDATE_EXPECT=1` the table is written and not compared.
 pub(super) const NEEDS: &[Need] = &[
     Need::Full,
-    Need::Workspace,
     Need::Container,
-    Need::CgroupV1,
-    Need::Program("lxcfs", "lxcfs"),
-    Need::Program("dockerd", "docker.io"),
+    Need::LargeProgram("lxcfs", "lxcfs"),
+    Need::LargeProgram("dockerd", "docker.io"),
 ];
-
-const HEAD: &str = "\
-# Compatibility
-
-What programs of Debian say in a container of 512 MiB and one CPU on a larger machine (cgroup v1). The first three are started by
-`porthole run`, so only the files differ: the machine's own (`--no-view`), those of lxcfs (Debian's package, with `-l --enable-cfs
---enable-pidfd`), those of `portholefs`. The last is Debian's docker with the files of `portholefs`, by `deploy/docker/run.sh`. \"The
-host's\" is the number of the whole machine; \"nothing\", that the program ended without one.
-
-A row that names a system call is about a program that looks into no file, so that no file can help it: `porthole run` has the
-call answered, others leave it to the kernel. What runc refuses to mount on is the host's under docker. The age of a container is
-a matter of its time namespace, more than of files: `porthole run` makes one, docker does not, and there the age is the host's
-[on purpose](decisions/uptime-without-time-namespace.md).
-
-This table is made by a test (`tests/e2e/tools`): `UPDATE_EXPECT=1 cargo xtask test --full the_table` writes it, `cargo xtask test
---full` fails when it is no longer true. The column of `porthole run` is tested at every commit, on cgroup v1 and, but for the largest
-programs, on v2 with four CPUs; so are the numbers of swap, on a machine that has some.
-
-| program | looks into | should say | own files | lxcfs | `porthole run` | docker and porthole |
-|---|---|---|---|---|---|---|
-";
-
-/// Where the cell of `porthole run` is in a row.
-const PORTHOLE: usize = 5;
-
-/// The page, as it was when this program was built: the VM has no clone of it.
-const PAGE: &str = include_str!("../../../docs/COMPATIBILITY.md");
 
 /// How the page is made again.
 const WRITE: &str = "UPDATE_EXPECT=1 cargo xtask test --full the_table";
 
-/// Whether the page has a row for it: not where the container's number is that of a
-/// machine such as the one on which the page was made.
-fn is_in_the_page(check: &Check) -> bool {
-    !check.needs.contains(&Need::Swap)
-}
+/// How many programs share a container where docker takes seconds to start one. On
+/// other machines each has its own: what a file says when it is first read is part of
+/// what is compared.
+const BATCH: usize = 12;
 
 /// Fails unless the page says of `check`, under porthole, what it has now said.
-pub(super) fn says(check: &Check, number: Option<u64>) -> Verdict {
-    if !is_in_the_page(check) {
+pub(super) fn says(check: &Check, answer: Answer) -> Verdict {
+    let version = Version::here();
+    if !version.has(check) {
         return Ok(());
     }
-    let row = PAGE.lines().find(|line| line.starts_with(&format!("| {} |", check.name)));
-    let row = row
+    let page = Page::read()?;
+    let cell = page
+        .cell(check, PORTHOLE, version)
         .with_context(|| format!("no row of docs/COMPATIBILITY.md is {} ({WRITE})", check.name))?;
-    let cell = row.split(" | ").nth(PORTHOLE).unwrap_or_default();
-    let now = judged(check, number);
-    ensure!(
-        cell == now,
-        "docs/COMPATIBILITY.md says {cell:?}, {} says {now:?} ({WRITE})",
-        check.name
-    );
+    let now = judged(check, answer);
+    ensure!(cell == now, "the page says {cell:?}, {} says {now:?} ({WRITE})", check.name);
+    Ok(())
+}
+
+/// A program that is right whatever it is shown would show nothing.
+pub(super) fn shows_something() -> Verdict {
+    let page = Page::read()?;
+    for check in CHECKS {
+        let columns = (0..WAYS).flat_map(|way| [(way, Version::V1), (way, Version::V2)]);
+        let mut cells = columns.map(|(way, version)| page.cell(check, way, version));
+        ensure!(!cells.all(|cell| cell == Some(RIGHT)), "{} is right in all columns", check.name);
+    }
     Ok(())
 }
 
 /// Runs every program each way and compares with the page, or writes it.
 pub(super) fn is_true() -> Verdict {
-    let ways = Ways::new()?;
-    let mut text = HEAD.to_owned();
-    let mut right = [0; 4];
-    let checks = || CHECKS.iter().filter(|check| is_in_the_page(check));
-    for check in checks() {
-        let source = match check.source {
-            Source::Files => "files".to_owned(),
-            Source::Refused(file) => format!("{file}, refused by runc"),
-            Source::Call(name) => name.to_owned(),
-        };
-        write!(text, "| {} | {source} | {} |", check.name, check.counts.expected())?;
-        for (right, answer) in right.iter_mut().zip(ways.answers(check)?) {
-            *right += usize::from(answer.is_some_and(|number| check.counts.is_right(number)));
-            write!(text, " {} |", judged(check, answer))?;
+    let version = Version::here();
+    let checks: Vec<&Check> = CHECKS.iter().filter(|check| version.has(check)).collect();
+    for check in &checks {
+        for need in check.needs {
+            need.check().map_err(|reason| anyhow!("{}: {reason}", check.name))?;
         }
-        text.push('\n');
     }
-    let [own, lxcfs, ours, docker] = right;
-    let all = checks().count();
-    let counts = format!("**{own}** | **{lxcfs}** | **{ours}** | **{docker}**");
-    writeln!(text, "| **right, of {all}** | | | {counts} |")?;
-    compare(&text)
+    let answers = Ways::new()?.answers(&checks)?;
+    let cells = checks.iter().map(|check| Ok((check.name, cells(check, &answers)?)));
+    let cells = cells.collect::<Result<_>>()?;
+    let page = Page::read()?;
+    let text = page.with(version, &cells)?;
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        return Ok(std::fs::write(path(), text)?);
+    }
+    ensure!(page.is(&text), "the table is no longer true ({WRITE}): {:#?}", page.lacks(&text));
+    Ok(())
+}
+
+/// What each program said, by its name.
+type Answers = BTreeMap<&'static str, Answer>;
+
+/// The cells of a program.
+fn cells(check: &Check, answers: &[Answers; WAYS]) -> Result<Cells> {
+    let mut cells = Cells::default();
+    for (cell, answers) in cells.iter_mut().zip(answers) {
+        let answer = answers.get(check.name).context("a program that was not asked")?;
+        *cell = judged(check, *answer);
+    }
+    Ok(cells)
+}
+
+/// A cell: the answer and whether it is right.
+fn judged(check: &Check, answer: Answer) -> String {
+    match answer.number {
+        _ if answer.is_right(check.counts) => RIGHT.to_owned(),
+        None => "nothing".to_owned(),
+        Some(_) if answer.is_hosts(check.counts) => "the host's".to_owned(),
+        Some(number) => check.counts.said(number),
+    }
 }
 
 /// The ways in which a program is run: the last columns of the table.
@@ -112,71 +108,44 @@ struct Ways {
 
 impl Ways {
     fn new() -> Result<Self> {
-        Ok(Self { lxcfs: Lxcfs::start()?, docker: Docker::start()? })
+        // lxcfs looks for swap in the groups that there are when it starts, and on a
+        // machine with docker there are some.
+        let docker = Docker::start()?;
+        Ok(Self { lxcfs: Lxcfs::start()?, docker })
     }
 
-    /// What a program says each way.
-    fn answers(&self, check: &Check) -> Result<[Option<u64>; 4]> {
+    /// What each program says each way, all ways at once.
+    fn answers(&self, checks: &[&Check]) -> Result<[Answers; WAYS]> {
         let (lxcfs, ours) = (self.lxcfs.mount_point(), daemon::shared()?);
-        let lxcfs = lxcfs.to_string_lossy();
-        let all = [
-            ask(check, &["--no-view"])?,
-            // lxcfs answers no system call.
-            ask(check, &["--view", &lxcfs, "--no-syscall-view"])?,
-            ask(check, &["--view", &ours.to_string_lossy()])?,
-            self.docker.ask(check, &ours)?,
-        ];
-        Ok(all.map(|ran| number(&ran.stdout)))
+        let options = [OPTIONS, &["--rm"]].concat();
+        let bare = |words: &[&str]| self.docker.run_bare(&options, words);
+        let with_lxcfs = |words: &[&str]| self.docker.run(&options, &lxcfs, words);
+        let with_ours = |words: &[&str]| self.docker.run(&options, &ours, words);
+        let in_porthole = |words: &[&str]| in_porthole(&ours, words);
+        std::thread::scope(|scope| {
+            let ways = [
+                scope.spawn(|| in_batches(checks, bare)),
+                scope.spawn(|| in_batches(checks, with_lxcfs)),
+                scope.spawn(|| in_batches(checks, with_ours)),
+                scope.spawn(|| in_batches(checks, in_porthole)),
+            ];
+            let [bare, lxcfs, ours, porthole] =
+                ways.map(|way| way.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            Ok([bare?, lxcfs?, ours?, porthole?])
+        })
     }
 }
 
-/// A cell: the answer and whether it is right.
-fn judged(check: &Check, answer: Option<u64>) -> String {
-    match answer {
-        None => "nothing ✗".to_owned(),
-        Some(number) if check.counts.is_right(number) => {
-            format!("{} ✓", check.counts.said(number))
-        }
-        Some(number) if check.counts.is_hosts(number) => "the host's ✗".to_owned(),
-        Some(number) => format!("{} ✗", check.counts.said(number)),
+/// The programs that tell an age share a container of their own.
+fn in_batches(checks: &[&Check], run: impl Fn(&[&str]) -> Result<Ran>) -> Result<Answers> {
+    let mut answers = Answers::new();
+    let size = if needs::is_imitated() { BATCH } else { 1 };
+    let (ages, others): (Vec<&Check>, Vec<&Check>) =
+        checks.iter().partition(|check| check.counts == Counts::Uptime);
+    // The ages come last: the machine must be older than a container.
+    for batch in others.chunks(size).chain(ages.chunks(size)) {
+        let (_ran, said) = ask(batch, &run)?;
+        answers.extend(batch.iter().map(|check| check.name).zip(said));
     }
-}
-
-impl Counts {
-    /// The number in words that are the same for every unit.
-    pub(super) fn said(self, number: u64) -> String {
-        match self {
-            Self::Cpus => format!("{number} CPU"),
-            Self::Memory(unit) => format!("{} MiB", (number * unit) >> 20),
-            Self::Swap(unit) => format!("{} MiB of swap", (number * unit) >> 20),
-            Self::Uptime if number <= AGE => "its age".to_owned(),
-            // Another at each run.
-            Self::Uptime => "nobody's age".to_owned(),
-        }
-    }
-
-    /// Whether it is the host's. A node's memory is a little more than `MemTotal`, and
-    /// programs round.
-    fn is_hosts(self, number: u64) -> bool {
-        let near = |number: u64, total: u64| number.abs_diff(total) < total / 10;
-        match self {
-            Self::Cpus => usize::try_from(number).is_ok_and(|cpus| cpus == needs::online_cpus()),
-            Self::Memory(unit) => near(number * unit, needs::host_meminfo("MemTotal")),
-            Self::Swap(unit) => near(number * unit, needs::swap_total()),
-            Self::Uptime => near(number, needs::uptime()),
-        }
-    }
-}
-
-fn compare(text: &str) -> Verdict {
-    let path: PathBuf =
-        [env!("CARGO_MANIFEST_DIR"), "..", "docs", "COMPATIBILITY.md"].iter().collect();
-    if std::env::var_os("UPDATE_EXPECT").is_some() {
-        return Ok(std::fs::write(&path, text)?);
-    }
-    let found = std::fs::read_to_string(&path).unwrap_or_default();
-    let new: Vec<_> =
-        text.lines().filter(|line| !found.lines().any(|other| other == *line)).collect();
-    ensure!(found == text, "the table is no longer true ({WRITE}): {new:#?}");
-    Ok(())
+    Ok(answers)
 }

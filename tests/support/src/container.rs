@@ -7,8 +7,9 @@ use anyhow::{Context, Result};
 
 use crate::{Ran, binaries, daemon, group, leaks};
 
-/// Seconds after which a command of `porthole` counts as hung.
-const PATIENCE: &str = "120";
+/// Seconds after which a command of `porthole` counts as hung: a dozen programs, one
+/// after the other, take minutes in a virtual machine without KVM.
+const PATIENCE: &str = "600";
 
 /// The command `porthole` with the words that keep our containers apart from
 /// everybody else's.

@@ -16,12 +16,22 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
+use crate::Group;
+
 /// Debian's programs before any of the same name elsewhere: the docker of a
 /// newer vendor may refuse an older dockerd.
 const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Two seconds when the machine is idle; a busy one gets its time.
-const START_LIMIT: Duration = Duration::from_secs(60);
+/// Two seconds when the machine is idle; a busy one, or a virtual one without KVM,
+/// gets its time.
+const START_LIMIT: Duration = Duration::from_secs(180);
+
+/// What dockerd says when its containerd was not up within 15 seconds, as may happen
+/// where programs are slow.
+const TOO_SLOW: &str = "timeout waiting for containerd to start";
+
+/// How often it is tried again then: programs that were read once are faster.
+const TRIES: u32 = 4;
 
 /// dockerd stops its containerd and unmounts its data before it ends.
 const STOP_LIMIT: Duration = Duration::from_secs(30);
@@ -36,7 +46,11 @@ const SHARED_FOLDERS: [&str; 4] =
 pub struct Dockerd {
     process: Child,
     folder: TempDir,
+    /// The group of its containers.
     cgroup: String,
+    /// Its own group, as a service has one. On v2 it learns there whether swap can be
+    /// limited: the root group has no file that says so.
+    _own: Group,
     /// Those of [`SHARED_FOLDERS`] that were not there before.
     shared_folders: Vec<&'static str>,
 }
@@ -44,14 +58,28 @@ pub struct Dockerd {
 impl Dockerd {
     /// Starts dockerd and waits until it answers.
     pub fn start() -> Result<Self> {
+        let mut started = Self::start_once();
+        for _again in 1..TRIES {
+            match started {
+                Err(error) if error.to_string().contains(TOO_SLOW) => {
+                    started = Self::start_once();
+                }
+                other => return other,
+            }
+        }
+        started
+    }
+
+    fn start_once() -> Result<Self> {
         // Short, since the path of a socket may have 107 bytes at most.
         let folder = tempfile::Builder::new().prefix("dockerd-").tempdir_in("/tmp")?;
         let cgroup = folder.path().file_name().context("a folder has a name")?;
         let cgroup = cgroup.to_string_lossy().into_owned();
         let shared_folders =
             SHARED_FOLDERS.into_iter().filter(|folder| !Path::new(folder).exists()).collect();
-        let process = spawn(folder.path(), &cgroup)?;
-        let mut dockerd = Self { process, folder, cgroup, shared_folders };
+        let own = Group::new(&["memory"])?;
+        let process = spawn(folder.path(), &cgroup, &own)?;
+        let mut dockerd = Self { process, folder, cgroup, _own: own, shared_folders };
         dockerd.wait_until_it_answers()?;
         Ok(dockerd)
     }
@@ -99,6 +127,10 @@ impl Dockerd {
 
     /// Ends dockerd as an administrator would, so that it unmounts its data.
     fn stop(&mut self) -> Result<()> {
+        if self.process.try_wait()?.is_some() {
+            // Whoever waited for an answer has told why.
+            return Ok(());
+        }
         let containers = self.docker(&["ps", "--all", "--quiet"]).output()?;
         let containers = String::from_utf8_lossy(&containers.stdout).into_owned();
         let containers: Vec<&str> = containers.split_whitespace().collect();
@@ -148,13 +180,13 @@ impl Drop for Dockerd {
     }
 }
 
-fn spawn(folder: &Path, cgroup: &str) -> Result<Child> {
+fn spawn(folder: &Path, cgroup: &str, own: &Group) -> Result<Child> {
     // An empty configuration, so that the machine's own is not read.
     let configuration = folder.join("daemon.json");
     fs::write(&configuration, "{}")?;
     let log = File::create(folder.join("log"))?;
     let at = |option: &str, name: &str| format!("--{option}={}", folder.join(name).display());
-    Command::new("/usr/sbin/dockerd")
+    own.command(&["/usr/sbin/dockerd"])
         .env("PATH", PATH)
         .arg(format!("--host=unix://{}", folder.join("socket").display()))
         .args([at("config-file", "daemon.json"), at("data-root", "data")])

@@ -22,10 +22,12 @@ pub enum Need {
     Controller(&'static str),
     /// A program in one of the system's folders, with the Debian package that has it.
     Program(&'static str, &'static str),
-    /// A program that the VM goes without, because it is large.
+    /// A program that only the VM of the long tier has, because it is large.
     LargeProgram(&'static str, &'static str),
     /// A file, with the Debian package that has it.
     File(&'static str, &'static str),
+    /// A file of a package that only the VM of the long tier has.
+    LargeFile(&'static str, &'static str),
     /// The clone that this test was built from; the VM has the programs alone.
     Workspace,
     /// A program below `target/tools`, where setup puts what no Debian package has.
@@ -36,6 +38,8 @@ pub enum Need {
     Swap,
     /// A processor, and not a program that imitates one: timings mean something.
     NativeSpeed,
+    /// The same or the long tier: it takes minutes on an imitated one.
+    Speed,
     /// Pressure that is counted for each group of a cgroup2 tree.
     Pressure,
     /// Pressure of groups on which a container may set a trigger.
@@ -72,7 +76,7 @@ impl Need {
             Self::Program(name, package) | Self::LargeProgram(name, package) => {
                 (has_program(name), format!("no {name} in /usr (apt-get install {package})"))
             }
-            Self::File(path, package) => {
+            Self::File(path, package) | Self::LargeFile(path, package) => {
                 (Path::new(path).exists(), format!("no {path} (apt-get install {package})"))
             }
             Self::Workspace => (
@@ -91,6 +95,8 @@ impl Need {
             Self::NativeSpeed => {
                 (!is_imitated(), "timings mean nothing on an imitated processor".into())
             }
+            Self::Speed if is_imitated() => return Self::Full.check(),
+            Self::Speed => (true, String::new()),
             Self::Pressure => (
                 Path::new("/proc/pressure/memory").exists() && (is_pure_v2() || is_hybrid()),
                 "no pressure is counted by group (boot with psi=1, with a cgroup2 tree)".into(),
@@ -125,12 +131,14 @@ impl Need {
             | Self::Cpus(_)
             | Self::Swap
             | Self::NativeSpeed
+            | Self::Speed
             | Self::Pressure
             | Self::Triggers
             | Self::Bpf
             | Self::TimeNamespaces
             | Self::UserNamespaces
             | Self::LargeProgram(..)
+            | Self::LargeFile(..)
             | Self::Workspace
             | Self::Full => true,
             Self::Container

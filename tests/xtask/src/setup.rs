@@ -118,6 +118,7 @@ const PACKAGES: &[Package] = &[
     program("atop", "atop", For::Test, TOOL),
     program("btop", "btop", For::Test, TOOL),
     program("cmake", "cmake", For::Test, TOOL),
+    program("collectl", "collectl", For::Test, TOOL),
     program("conky-cli", "conky", For::Test, TOOL),
     program("earlyoom", "earlyoom", For::Test, TOOL),
     program("glances", "glances", For::Test, TOOL),

@@ -197,6 +197,9 @@ fn environment(options: &Options) -> Vec<(String, String)> {
     if options.full {
         environment.push(("PORTHOLE_TESTS_FULL".into(), "1".into()));
     }
+    if std::env::var_os(vm::UPDATE).is_some() {
+        environment.push((vm::UPDATE.into(), "1".into()));
+    }
     environment
 }
 

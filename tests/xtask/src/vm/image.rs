@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use super::packages::Closure;
+use super::packages::{Closure, Extent};
 use crate::build::Programs;
 use crate::command;
 use crate::place::Place;
@@ -22,6 +22,12 @@ pub const TESTS: &str = "/usr/local/lib/porthole-tests";
 
 /// Where `porthole` and `portholefs` are in the VM.
 pub const BINARIES: &str = "/usr/local/bin";
+
+/// Where the documents are in the VM that tests compare, and write.
+pub const DOCUMENTS: &str = "/usr/local/share/doc/porthole";
+
+/// Those documents.
+const COMPARED: &[&str] = &["COMPATIBILITY.md"];
 
 /// Size of the root disk: sparse, so only what is written is stored.
 const ROOT_SIZE: &str = "3G";
@@ -43,7 +49,8 @@ pub struct Job {
 
 impl Job {
     fn script(&self) -> String {
-        let mut script = format!("#!/bin/sh\nexport PORTHOLE_BIN_DIR={BINARIES}\n");
+        let mut script = String::from("#!/bin/sh\n");
+        script += &format!("export PORTHOLE_BIN_DIR={BINARIES} PORTHOLE_TESTS_DOCS={DOCUMENTS}\n");
         for (name, value) in &self.environment {
             script += &format!("export {name}={}\n", command::quoted(value));
         }
@@ -58,12 +65,13 @@ pub struct Run {
 }
 
 impl Run {
-    /// Makes the disks: the packages, our `programs` and the `job`.
-    pub fn new(place: &Place, programs: &Programs, job: &Job) -> Result<Self> {
-        let root = root_folder(place)?;
+    /// Makes the disks: packages of this `extent`, our `programs` and the `job`.
+    pub fn new(place: &Place, extent: Extent, programs: &Programs, job: &Job) -> Result<Self> {
+        let root = root_folder(place, extent)?;
         let folder = place.made(format!("vm/run-{}", std::process::id()))?;
         let run = Self { folder };
         add_programs(&root, programs)?;
+        add_documents(&root, place)?;
         write_script(&root.join("vm/init"), INIT)?;
         write_script(&root.join("vm/command"), &job.script())?;
         make_root_disk(&root, &run.root_disk())?;
@@ -74,6 +82,18 @@ impl Run {
     /// The ext4 image that becomes `/`.
     pub fn root_disk(&self) -> PathBuf {
         self.folder.join("root.ext4")
+    }
+
+    /// Brings back into the clone the documents that tests have written.
+    pub fn take_documents(&self, place: &Place) -> Result<()> {
+        for name in COMPARED {
+            let to = place.workspace.join("docs").join(name);
+            let dump = format!("dump {DOCUMENTS}/{name} {}", to.display());
+            command::output(
+                Command::new("/usr/sbin/debugfs").args(["-R", &dump]).arg(self.root_disk()),
+            )?;
+        }
+        Ok(())
     }
 
     /// The swap area.
@@ -91,15 +111,16 @@ impl Drop for Run {
 }
 
 /// The folder with the packages' files, made when it is not there yet.
-fn root_folder(place: &Place) -> Result<PathBuf> {
-    let closure = Closure::find()?;
+fn root_folder(place: &Place, extent: Extent) -> Result<PathBuf> {
+    let closure = Closure::find(extent)?;
     let cache = place.made("vm")?;
-    let root = cache.join(format!("root-{:016x}", digest(&closure.key())));
+    let kind = format!("root-{extent:?}-").to_lowercase();
+    let root = cache.join(format!("{kind}{:016x}", digest(&closure.key())));
     if root.join("vm").is_dir() {
         return Ok(root);
     }
     for old in std::fs::read_dir(&cache)?.flatten() {
-        if old.file_name().to_string_lossy().starts_with("root-") {
+        if old.file_name().to_string_lossy().starts_with(&kind) {
             std::fs::remove_dir_all(old.path())?;
         }
     }
@@ -207,6 +228,17 @@ fn add_programs(root: &Path, programs: &Programs) -> Result<()> {
         let name = program.file_name().context("a program without a name")?;
         std::fs::copy(&program, folder.join(name))
             .with_context(|| format!("cannot copy {}", program.display()))?;
+    }
+    Ok(())
+}
+
+fn add_documents(root: &Path, place: &Place) -> Result<()> {
+    let folder = root.join(DOCUMENTS.trim_start_matches('/'));
+    std::fs::create_dir_all(&folder)?;
+    for name in COMPARED {
+        let document = place.workspace.join("docs").join(name);
+        std::fs::copy(&document, folder.join(name))
+            .with_context(|| format!("cannot copy {}", document.display()))?;
     }
     Ok(())
 }

@@ -21,6 +21,7 @@ use anyhow::{Result, bail};
 
 use boot::{Console, Verdict};
 pub use kernel::Version;
+use packages::Extent;
 
 use crate::command::quoted;
 use crate::place::Place;
@@ -32,6 +33,9 @@ pub struct Options {
     /// Which of Debian's kernels: 6.1 is bookworm's, 6.12 trixie's, 7 the newest
     #[arg(long, default_value = "6.1")]
     pub kernel: Version,
+    /// With all programs whose numbers are compared; the disk is three times as large
+    #[arg(long)]
+    pub whole: bool,
     /// What to run in it; by default the tests that need a machine
     #[arg(last = true)]
     pub command: Vec<String>,
@@ -47,7 +51,8 @@ pub fn run(place: &Place, options: &Options) -> Result<()> {
         options.command.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
     };
     let job = image::Job { environment: passed_on(), command };
-    match boot_qemu(place, options.kernel, &programs, &job)?.verdict {
+    let extent = if options.whole { Extent::Whole } else { Extent::Small };
+    match boot_qemu(place, options.kernel, extent, &programs, &job)?.verdict {
         Verdict::Success => Ok(()),
         Verdict::Failure => bail!("the command failed in the VM"),
         Verdict::None => bail!("the VM ended without a verdict: no line `init: ...` was printed"),
@@ -68,6 +73,14 @@ pub struct Selection<'a> {
 }
 
 impl<'a> Selection<'a> {
+    /// The programs are Debian 12's, and all are run on the kernel of Debian 12 alone.
+    fn extent(self, kernel: Version) -> Extent {
+        match kernel {
+            Version::V6_1 if self.full => Extent::Whole,
+            _ => Extent::Small,
+        }
+    }
+
     /// What is run of `program`: tests with each of these in their names.
     fn filters(self, program: &str) -> Vec<&'a str> {
         let quick = QUICK.iter().find(|(name, _)| program.starts_with(name));
@@ -92,23 +105,33 @@ pub fn test(
         environment: environment.to_vec(),
         command: tests_in_order(&programs.tests, |program| selection.filters(program)),
     };
-    let console = boot_qemu(place, kernel, programs, &job)?;
+    let console = boot_qemu(place, kernel, selection.extent(kernel), programs, &job)?;
     Ok((console.text, console.verdict == Verdict::Success))
 }
 
 fn boot_qemu(
     place: &Place,
     kernel: Version,
+    extent: Extent,
     programs: &build::Programs,
     job: &image::Job,
 ) -> Result<Console> {
     let kernel = kernel::fetch(place, kernel)?;
-    boot::qemu(&kernel, &image::Run::new(place, programs, job)?)
+    let run = image::Run::new(place, extent, programs, job)?;
+    let console = boot::qemu(&kernel, &run)?;
+    if job.environment.iter().any(|(name, _value)| name == UPDATE) {
+        run.take_documents(place)?;
+    }
+    Ok(console)
 }
+
+/// Set where a test writes what it would compare with.
+pub const UPDATE: &str = "UPDATE_EXPECT";
 
 /// Settings of the tests that whoever calls us has made.
 fn passed_on() -> Vec<(String, String)> {
-    let names = ["PORTHOLE_TESTS_SKIP", "PORTHOLE_TESTS_FULL", "RUST_BACKTRACE", "RUST_LOG"];
+    let names =
+        ["PORTHOLE_TESTS_SKIP", "PORTHOLE_TESTS_FULL", UPDATE, "RUST_BACKTRACE", "RUST_LOG"];
     names.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?))).collect()
 }
 
@@ -142,5 +165,13 @@ mod tests {
         check(None, true, &[""]);
         check(Some("upgrade"), false, &["upgrade"]);
         assert_eq!(Selection { filter: None, full: false }.filters("e2e-1f"), [""]);
+    }
+
+    #[test]
+    fn all_programs_are_run_on_their_own_kernel_by_the_long_tier() {
+        let extent = |full, kernel| Selection { filter: None, full }.extent(kernel);
+        assert_eq!(extent(true, Version::V6_1), Extent::Whole);
+        assert_eq!(extent(true, Version::V7), Extent::Small);
+        assert_eq!(extent(false, Version::V6_1), Extent::Small);
     }
 }

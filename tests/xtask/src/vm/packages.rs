@@ -11,8 +11,17 @@ use anyhow::{Result, bail};
 
 use crate::command;
 
-/// What the VM must have: a small system, and the programs that the tests drive.
-const WANTED: &[&str] = &[
+/// How many programs a VM has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// What most tests need.
+    Small,
+    /// All whose numbers are compared.
+    Whole,
+}
+
+/// What each VM has: a small system, and the programs that most tests drive.
+const SMALL: &[&str] = &[
     "atop",
     "bash",
     "bsdutils",
@@ -50,6 +59,39 @@ const WANTED: &[&str] = &[
     "util-linux",
 ];
 
+/// What makes it whole; three times as large.
+const LARGE: &[&str] = &[
+    "cmake",
+    "collectl",
+    "docker.io",
+    "glances",
+    "inxi",
+    "libc6-dev",
+    "libsys-info-perl",
+    "libsys-statistics-linux-perl",
+    "libunix-processors-perl",
+    "lxcfs",
+    "musl-tools",
+    "neofetch",
+    "nginx-light",
+    "ninja-build",
+    "nodejs",
+    "p7zip-full",
+    "parallel",
+    "perl",
+    "php8.2-cli",
+    "prometheus-node-exporter",
+    "redis-server",
+    "ruby",
+    "s-tui",
+    "screenfetch",
+    "smem",
+    "stress-ng",
+    "tar",
+    "xz-utils",
+    "zstd",
+];
+
 /// Dependencies that only matter when a package is installed or configured.
 const LEFT_OUT: &[&str] = &[
     "cdebconf",
@@ -84,10 +126,13 @@ pub struct Closure(BTreeMap<String, String>);
 
 impl Closure {
     /// Asks dpkg what is installed and follows the dependencies.
-    pub fn find() -> Result<Self> {
+    pub fn find(extent: Extent) -> Result<Self> {
         let format = "${binary:Package}\t${Version}\t${Pre-Depends}, ${Depends}\t${Provides}\n";
         let table = command::output(Command::new("dpkg-query").args(["-W", "-f", format]))?;
-        Self::of(WANTED, &table)
+        match extent {
+            Extent::Small => Self::of(SMALL, &table),
+            Extent::Whole => Self::of(&[SMALL, LARGE].concat(), &table),
+        }
     }
 
     /// Follows the dependencies of `wanted` through dpkg's `table`; a package

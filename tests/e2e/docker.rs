@@ -1,7 +1,6 @@
-//! The same container made by Debian's docker, with the files that runc lets
-//! anybody mount.
+//! Containers made by Debian's docker, with the files that runc lets anybody mount.
 //!
-//! Its image has no programs: it sees the machine's, as a container of `porthole`
+//! Their image has no programs: they see the machine's, as a container of `porthole`
 //! does without `--rootfs`.
 
 use std::fs;
@@ -13,37 +12,50 @@ use anyhow::{Context as _, Result, ensure};
 use support::Ran;
 use support::dockerd::Dockerd;
 
-use super::programs::Check;
-use super::{OPTIONS, script, words};
-
 /// The name of the image.
 const IMAGE: &str = "localhost/empty:1";
 
-/// The script that mounts the files; only in a clone.
-const RUN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/docker/run.sh");
+/// The script that mounts the files, as it was when this program was built: the VM
+/// has no clone of it.
+const RUN: &str = include_str!("../../deploy/docker/run.sh");
 
 /// What of the machine a container sees: its programs, and how they are found.
 const SEEN: [&str; 3] = ["/usr", "/etc/alternatives", "/etc/ld.so.cache"];
 
 /// A dockerd with an image.
 #[derive(Debug)]
-pub(super) struct Docker(Dockerd);
+pub(crate) struct Docker(Dockerd);
 
 impl Docker {
     /// Starts one of our own.
-    pub(super) fn start() -> Result<Self> {
+    pub(crate) fn start() -> Result<Self> {
         let dockerd = Dockerd::start()?;
         import(&dockerd)?;
         Ok(Self(dockerd))
     }
 
     /// Runs a program in a new container, with the files of `tree`.
-    pub(super) fn ask(&self, check: &Check, tree: &Path) -> Result<Ran> {
-        let mut run = self.0.command(RUN);
-        run.env("PORTHOLE_TREE", tree).args(OPTIONS).args(["--rm", "--net=none"]);
-        run.args(SEEN.map(|path| format!("--volume={path}:{path}:ro")));
-        Ran::new(run.arg(IMAGE).args(words(&script(check))))
+    pub(crate) fn run(&self, options: &[&str], tree: &Path, program: &[&str]) -> Result<Ran> {
+        let mut run = self.0.command("sh");
+        run.env("PORTHOLE_TREE", tree).args(["-c", RUN, "run.sh"]);
+        with(&mut run, options, program)
     }
+
+    /// Runs a program in a new container, with the machine's own files.
+    pub(crate) fn run_bare(&self, options: &[&str], program: &[&str]) -> Result<Ran> {
+        with(&mut self.0.docker(&["run"]), options, program)
+    }
+
+    /// `docker WORDS`.
+    pub(crate) fn command(&self, words: &[&str]) -> Command {
+        self.0.docker(words)
+    }
+}
+
+fn with(run: &mut Command, options: &[&str], program: &[&str]) -> Result<Ran> {
+    run.arg("--net=none").args(options);
+    run.args(SEEN.map(|path| format!("--volume={path}:{path}:ro")));
+    Ran::new(run.arg(IMAGE).args(program))
 }
 
 fn import(dockerd: &Dockerd) -> Result<()> {
