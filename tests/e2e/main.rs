@@ -4,6 +4,7 @@
 //! hybrid, or pure v2 in the VM. What a test needs of the machine it says.
 
 mod agreement;
+mod calls;
 mod clients;
 mod cpu_directory;
 mod cpu_ids;
@@ -30,6 +31,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let trials = [
         agreement::trials(),
+        calls::trials(),
         clients::trials(),
         cpu_directory::trials(),
         cpu_ids::trials(),

@@ -151,7 +151,8 @@ def expect(what, said, *allowed):
     if said not in allowed: wrong[what] = said
 EFAULT, EINVAL, ESRCH, EPERM = -14, -22, -3, -1
 libc.mmap.restype = ctypes.c_void_p
-page = libc.mmap(None, 8192, 3, 0x22, -1, 0)
+# Far from where the kernel puts what comes later.
+page = libc.mmap(ctypes.c_void_p(0x10000000), 8192, 3, 0x100022, -1, 0)
 libc.munmap(ctypes.c_void_p(page + 4096), 4096)
 def bad():
     for place in (0, 8, page + 4096, page + 4090, 0xffffffff81000000, 2**63, -1):
@@ -213,7 +214,8 @@ fn hostile(calls: u32) -> Verdict {
     let seen = callers.finish()?;
     let after = held(answerer)?;
     eprintln!("descriptors and KiB before and after {calls} hostile calls: {before:?} {after:?}");
-    warm.between("descriptors", after.0 as u64, 0, before.0 as u64 + 20)?;
+    // Files of a container that has ended are kept open for a while, and are bounded.
+    warm.between("descriptors", after.0 as u64, 0, before.0 as u64 + 64)?;
     warm.between("KiB resident", after.1, 0, before.1 + 8192)?;
     nothing_wrong(&seen, "beside hostile callers")
 }

@@ -121,6 +121,13 @@ const PACKAGES: &[Package] = &[
     program("collectl", "collectl", For::Test, TOOL),
     program("conky-cli", "conky", For::Test, TOOL),
     program("earlyoom", "earlyoom", For::Test, TOOL),
+    program("gcc", "gcc", For::Test, "system calls are made in C"),
+    Package {
+        name: "gcc-multilib",
+        proof: Proof::File("/usr/share/doc/gcc-multilib"),
+        wanted: For::Test,
+        why: "system calls are made by a 32-bit program, too",
+    },
     program("glances", "glances", For::Test, TOOL),
     program("inxi", "inxi", For::Test, TOOL),
     module("libsys-info-perl", "/usr/share/doc/libsys-info-perl"),

@@ -80,6 +80,13 @@ const TABLE: &[Row] = &[
         may_use: Some(&["catalog", "log", "readings", "shared", "sys"]),
         never: &["fuser"],
     },
+    pure("procfs-fuse/src/answer/call", &[]),
+    pure("procfs-fuse/src/answer/layout", &["answer", "view"]),
+    Row {
+        module: "procfs-fuse/src/answer",
+        may_use: None,
+        never: &["fuse", "daemon", "inject", "keeper", "render"],
+    },
     Row { module: "procfs-fuse/src/keeper", may_use: Some(&["sys", "shared"]), never: &["fuser"] },
     pure("procfs-fuse/src/inject/plan", &["catalog", "host"]),
     Row {

@@ -1,0 +1,239 @@
+//! System calls that ask how big the machine is: what they say, and that they are the
+//! kernel's in everything else.
+
+use anyhow::Result;
+use libtest_mimic::Trial;
+use support::needs::online_cpus;
+use support::{Container, Need, Ran, Verdict, container, trial};
+
+const PYTHON: Need = Need::File("/usr/bin/python3", "python3");
+const CPU: &[Need] = &[Need::Container, Need::Controller("cpu"), Need::Cpus(2), PYTHON];
+const CPUSET: &[Need] = &[Need::Container, Need::Controller("cpuset"), Need::Cpus(2), PYTHON];
+const MEMORY: &[Need] = &[Need::Container, Need::Controller("memory"), Need::Program("gcc", "gcc")];
+/// A compiler for 32-bit programs, of this machine.
+const COMPAT: &[Need] = &[
+    Need::Container,
+    Need::Controller("memory"),
+    Need::Workspace,
+    Need::File("/usr/lib/gcc/x86_64-linux-gnu/12/32/libgcc.a", "gcc-multilib"),
+];
+const OPENMP: &[Need] =
+    &[Need::Container, Need::Controller("cpu"), Need::Cpus(2), Need::Program("gcc", "gcc")];
+const NUMACTL: &[Need] =
+    &[Need::Container, Need::Controller("cpu"), Need::Cpus(2), Need::Program("numactl", "numactl")];
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        trial("affinity_is_the_quota", CPU, affinity_is_the_quota),
+        trial("affinity_is_translated", CPUSET, affinity_is_translated),
+        trial("affinity_follows_an_update", CPU, affinity_follows_an_update),
+        trial("masks_and_errors_are_the_kernels", CPU, masks_and_errors_are_the_kernels),
+        trial("other_threads_are_found", CPU, other_threads_are_found),
+        trial("nobody_pins_what_is_not_theirs", CPU, nobody_pins_what_is_not_theirs),
+        trial("sysinfo_is_what_the_files_say", MEMORY, || sysinfo_is_what_the_files_say("")),
+        trial("a_static_program_is_told_too", MEMORY, || sysinfo_is_what_the_files_say("-static")),
+        trial("a_32_bit_program_is_told_too", COMPAT, || sysinfo_is_what_the_files_say("-m32")),
+        trial("exec_is_answered_too", CPU, exec_is_answered_too),
+        trial("the_kernel_answers_when_told_to", CPU, the_kernel_answers_when_told_to),
+        trial("taskset_and_numactl_work", NUMACTL, taskset_and_numactl_work),
+        trial("openmp_pins_its_threads", OPENMP, openmp_pins_its_threads),
+    ]
+}
+
+/// Runs Python in a new container; what it prints.
+fn python(options: &[&str], script: &str) -> Result<Ran> {
+    container::run(options, &["/usr/bin/python3", "-c", script])?.succeeded()
+}
+
+#[track_caller]
+fn check(options: &[&str], script: &str, expected: &str) -> Verdict {
+    let ran = python(options, script)?;
+    ran.equal("what Python prints", &ran.stdout.trim(), &expected)
+}
+
+fn affinity_is_the_quota() -> Verdict {
+    check(&["--cpus", "1"], "import os; print(os.sched_getaffinity(0))", "{0}")?;
+    check(&["--cpus", "1.5"], "import os; print(os.sched_getaffinity(0))", "{0, 1}")
+}
+
+/// The host's CPU 1 is CPU 0 in the container.
+fn affinity_is_translated() -> Verdict {
+    let script = "\
+import os
+print(os.sched_getaffinity(0))
+os.sched_setaffinity(0, {0})
+status = open('/proc/self/status').read()
+print(status.split('Cpus_allowed_list:')[1].split()[0])
+try: os.sched_setaffinity(0, {1})
+except OSError as error: print(error.errno)
+";
+    check(&["--cpuset-cpus", "1"], script, "{0}\n1\n22")?;
+    // Where numbers are the machine's own, they stay so.
+    let script = "\
+import os
+os.sched_setaffinity(0, {1})
+print(os.sched_getaffinity(0))
+print(open('/proc/self/status').read().split('Cpus_allowed_list:')[1].split()[0])
+";
+    check(&["--cpuset-cpus", "0-1"], script, "{1}\n1")
+}
+
+fn affinity_follows_an_update() -> Verdict {
+    let container = Container::sleeping(&["--cpus", "1"])?;
+    let ran = container.shell("nproc")?;
+    ran.equal("before", &ran.stdout.trim(), &"1")?;
+    Ran::new(container::porthole()?.args(["update", "--cpus", "2", container.id()]))?
+        .succeeded()?;
+    let ran = container.shell("nproc")?;
+    ran.equal("after", &ran.stdout.trim(), &"2")
+}
+
+/// Errors and lengths beside those of the same calls that the kernel answers.
+fn masks_and_errors_are_the_kernels() -> Verdict {
+    let script = "\
+import ctypes, os
+GET, SET = {'x86_64': (204, 203), 'aarch64': (123, 122)}[os.uname().machine]
+libc = ctypes.CDLL(None, use_errno=True)
+def call(*words):
+    said = libc.syscall(*[ctypes.c_long(word) for word in words])
+    return said if said >= 0 else -ctypes.get_errno()
+room = ctypes.create_string_buffer(4096)
+place = ctypes.addressof(room)
+for length in (0, 1, 4, 8, 12, 16, 64, 128, 1024, 4096, 1 << 32): print(call(GET, 0, length, place))
+for pid in (-1, 1 << 22): print(call(GET, pid, 128, place), call(SET, pid, 128, place))
+print(call(GET, 0, 128, 1), call(SET, 0, 128, 1), call(SET, 0, 0, 1))
+";
+    let ours = python(&["--cpus", "1"], script)?;
+    let kernels = python(&["--cpus", "1", "--no-syscall-view"], script)?;
+    ours.equal("lengths and errors", &ours.stdout, &kernels.stdout)
+}
+
+fn other_threads_are_found() -> Verdict {
+    let script = "\
+import os, threading, time
+child = os.fork()
+if child == 0: time.sleep(60)
+print(os.sched_getaffinity(child))
+os.sched_setaffinity(child, {0})
+print(os.sched_getaffinity(child), os.sched_getaffinity(1))
+wait = threading.Event()
+thread = threading.Thread(target=wait.wait)
+thread.start()
+print(os.sched_getaffinity(thread.native_id))
+wait.set()
+os.kill(child, 9)
+";
+    check(&["--cpus", "1"], script, "{0}\n{0} {0}\n{0}")
+}
+
+/// Root of the container has no CAP_SYS_NICE there, and an ordinary user is nobody.
+fn nobody_pins_what_is_not_theirs() -> Verdict {
+    let container = Container::sleeping(&["--cpus", "2"])?;
+    let pinned = "taskset -cp 0 1 >/dev/null 2>&1 && echo pinned || echo refused";
+    let ran = Ran::new(container::porthole()?.args([
+        "exec",
+        "-u",
+        "1000",
+        container.id(),
+        "--",
+        "sh",
+        "-c",
+        pinned,
+    ]))?;
+    ran.equal("by an ordinary user", &ran.stdout.trim(), &"refused")?;
+    let ran = Ran::new(container::porthole()?.args([
+        "exec",
+        "-u",
+        "1000",
+        container.id(),
+        "--",
+        "taskset",
+        "-c",
+        "1",
+        "nproc",
+    ]))?;
+    ran.equal("itself it may", &ran.stdout.trim(), &"1")?;
+    let ran = container.shell(pinned)?;
+    ran.equal("by root", &ran.stdout.trim(), &"pinned")
+}
+
+/// Asks in C, which is built in the container by `gcc` with these `flags`.
+fn sysinfo_is_what_the_files_say(flags: &str) -> Verdict {
+    let script = format!(
+        "cat >/tmp/ask.c <<'END'
+#define _GNU_SOURCE
+#include <sched.h>
+#include <stdio.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
+int main(void) {{
+    struct sysinfo told;
+    cpu_set_t cpus;
+    if (sysinfo(&told) || sched_getaffinity(0, sizeof cpus, &cpus)) return 1;
+    printf(\"%llu %llu %ld %d %d\\n\", (unsigned long long)told.totalram * told.mem_unit,
+           (unsigned long long)told.totalswap * told.mem_unit, told.uptime, CPU_COUNT(&cpus),
+           (int)sizeof(long));
+}}
+END
+gcc {flags} -o /tmp/ask /tmp/ask.c && /tmp/ask && awk '/^SwapTotal/{{print $2 * 1024}}' /proc/meminfo"
+    );
+    let ran = container::shell(&["-m", "96m", "--cpus", "1"], &script)?;
+    let words: Vec<&str> = ran.stdout.split_ascii_whitespace().collect();
+    let [memory, swap, uptime, cpus, long, swap_total] = words[..] else {
+        return ran.holds("there are six numbers", false);
+    };
+    ran.equal("bytes of memory", &memory, &(96 << 20).to_string().as_str())?;
+    ran.equal("bytes of swap", &swap, &swap_total)?;
+    ran.equal("CPUs", &cpus, &"1")?;
+    ran.equal("bytes of a long", &long, &if flags == "-m32" { "4" } else { "8" })?;
+    ran.between("seconds", uptime.parse()?, 0, 60)
+}
+
+fn exec_is_answered_too() -> Verdict {
+    let container = Container::sleeping(&["--cpus", "1"])?;
+    for _exec in 0..3 {
+        let ran = container.shell("nproc")?;
+        ran.equal("CPUs", &ran.stdout.trim(), &"1")?;
+    }
+    Ok(())
+}
+
+fn the_kernel_answers_when_told_to() -> Verdict {
+    let online = online_cpus().to_string();
+    for option in ["--no-syscall-view", "--no-view"] {
+        let ran = container::run(&["--cpus", "1", option], &["nproc"])?.succeeded()?;
+        ran.equal(option, &ran.stdout.trim(), &online.as_str())?;
+    }
+    let mut command = container::run_command(&["--cpus", "1"], &["nproc"])?;
+    let ran = Ran::new(command.env("PORTHOLE_NO_SYSCALL_VIEW", "1"))?.succeeded()?;
+    ran.equal("by the environment", &ran.stdout.trim(), &online.as_str())
+}
+
+fn taskset_and_numactl_work() -> Verdict {
+    for command in ["taskset -c 0 nproc", "numactl --physcpubind=0 nproc", "nproc"] {
+        let ran = container::shell(&["--cpus", "1"], command)?;
+        ran.equal(command, &ran.stdout.trim(), &"1")?;
+    }
+    let ran = container::run(&["--cpus", "1"], &["taskset", "-c", "1", "true"])?;
+    ran.holds("a CPU that is not there is refused", ran.status == Some(1))
+}
+
+/// Each thread asks for the CPU that it was promised.
+fn openmp_pins_its_threads() -> Verdict {
+    let script = "cat >/tmp/pins.c <<'END'
+#include <omp.h>
+#include <stdio.h>
+int main(void) {
+    int threads = 0;
+#pragma omp parallel
+#pragma omp atomic
+    threads++;
+    printf(\"%d %d\\n\", threads, omp_get_num_procs());
+}
+END
+gcc -fopenmp -o /tmp/pins /tmp/pins.c && OMP_PROC_BIND=true OMP_PLACES=threads /tmp/pins 2>&1";
+    let ran = container::shell(&["--cpus", "1"], script)?;
+    ran.equal("with one CPU", &ran.stdout.trim(), &"1 1")?;
+    let ran = container::shell(&["--cpus", "2"], script)?;
+    ran.equal("with two", &ran.stdout.trim(), &"2 2")
+}
