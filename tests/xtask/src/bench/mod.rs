@@ -34,8 +34,8 @@ pub struct Options {
     /// Measure little and write nothing: whether everything can be measured
     #[arg(long)]
     quick: bool,
-    /// Measure nothing and write the page of figures that were taken before
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["against", "quick"])]
+    /// Measure nothing, but take the figures of an earlier run
+    #[arg(long, value_name = "FILE", conflicts_with = "quick")]
     from: Option<PathBuf>,
 }
 
