@@ -9,6 +9,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
+use rustix::fs::{Mode, OFlags, openat};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
 /// What the daemon is asked: a tree for whoever asks.
@@ -49,11 +50,14 @@ impl Tree {
         Ok(Self { mounts, name })
     }
 
-    /// The mount that has `file`, and its path below it.
-    pub(crate) fn place(mut self, file: &str) -> Result<(OwnedFd, String)> {
+    /// The directory of ours below which `file` is. It is opened once: where the files are
+    /// bound over a container's, its name is not looked up either.
+    pub(crate) fn place(mut self, file: &str) -> Result<OwnedFd> {
         // The second mount, where there is one, has what the kernel keeps.
         let is_kept = file == "proc/meminfo";
         let mount = if is_kept { self.mounts.pop() } else { self.mounts.drain(..).next() };
-        Ok((mount.context("there is a mount")?, format!("{}/{file}", self.name)))
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let mount = mount.context("there is a mount")?;
+        Ok(openat(mount, self.name.as_str(), flags, Mode::empty())?)
     }
 }

@@ -189,10 +189,11 @@ fn parse(threads: &str, span: &str) -> Result<(usize, Span)> {
 type Place = (OwnedFd, String);
 
 fn place(root: &str, file: &str) -> Result<Place> {
-    match root.strip_prefix(PRIVATE) {
-        Some(socket) => Tree::ask(Path::new(socket))?.place(file),
-        None => Ok((File::open(root)?.into(), file.to_owned())),
-    }
+    let root = match root.strip_prefix(PRIVATE) {
+        Some(socket) => Tree::ask(Path::new(socket))?.place(file)?,
+        None => File::open(root)?.into(),
+    };
+    Ok((root, file.to_owned()))
 }
 
 /// Reads in so many threads and prints p50, p99, operations and seconds.
