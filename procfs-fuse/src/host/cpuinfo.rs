@@ -19,22 +19,28 @@ pub struct Block<'a> {
 impl<'a> Block<'a> {
     /// The value of the line `key`, as the kernel wrote it.
     pub fn value(&self, key: &str) -> Option<&'a str> {
-        self.text
-            .lines()
-            .filter_map(key_value)
-            .find_map(|(found, value)| (found == key).then_some(value))
+        self.text.lines().find_map(|line| value_of(line, key))
     }
 }
 
-/// Splits a line into its key without the tabs behind it, and its value.
-fn key_value(line: &str) -> Option<(&str, &str)> {
-    let (key, value) = line.split_once(':')?;
-    Some((key.trim_end(), value.trim_start()))
+/// The value of `line` if it has the key `key`, behind which are tabs.
+pub fn value_of<'a>(line: &'a str, key: &str) -> Option<&'a str> {
+    // Nearly every line is another one: that is seen at its first letters.
+    let rest = line.strip_prefix(key)?.trim_start();
+    Some(rest.strip_prefix(':')?.trim_start())
 }
 
 /// The blocks of the file, in order; together they are the whole text.
 pub fn blocks(text: &str) -> impl Iterator<Item = Block<'_>> {
-    text.split_inclusive("\n\n").map(|text| {
+    let mut rest = text;
+    let texts = std::iter::from_fn(move || {
+        let is_empty = |line: &usize| rest.as_bytes().get(line + 1) == Some(&b'\n');
+        let end = rest.match_indices('\n').map(|(line, _)| line).find(is_empty);
+        let (block, after) = rest.split_at_checked(end.map_or(rest.len(), |line| line + 2))?;
+        rest = after;
+        (!block.is_empty()).then_some(block)
+    });
+    texts.map(|text| {
         let unnumbered = Block { text, processor: None };
         let processor = unnumbered.value("processor").and_then(|number| number.parse().ok());
         Block { processor, ..unnumbered }

@@ -2,9 +2,8 @@
 //! of `show_cpuinfo()` in arch/x86/kernel/cpu/proc.c and `c_show()` in
 //! arch/arm64/kernel/cpuinfo.c.
 
-use std::fmt::Write as _;
-
-use crate::view::cpuinfo::Part;
+use super::decimal;
+use crate::view::cpuinfo::{Part, value_of};
 
 /// Appends the parts to `out`. A line keeps its key and tabs; only the value of
 /// those that count CPUs is new.
@@ -13,22 +12,28 @@ pub fn cpuinfo(parts: &[Part<'_>], out: &mut String) {
         match *part {
             Part::AsIs(text) => out.push_str(text),
             Part::Cpu { text, number, siblings, cores } => {
+                let counts = [
+                    ("processor", u64::from(number)),
+                    ("siblings", siblings as u64),
+                    ("cpu cores", cores as u64),
+                ];
                 for line in text.split_inclusive('\n') {
-                    let (key, _value) = line.split_once(':').unwrap_or_default();
-                    // Writing to a String cannot fail.
-                    let _infallible = match key.trim_end() {
-                        "processor" => writeln!(out, "{key}: {number}"),
-                        "siblings" => writeln!(out, "{key}: {siblings}"),
-                        "cpu cores" => writeln!(out, "{key}: {cores}"),
-                        _another => {
-                            out.push_str(line);
-                            Ok(())
-                        }
-                    };
+                    match counts.iter().find(|(key, _)| value_of(line, key).is_some()) {
+                        Some((_key, count)) => with_value(line, *count, out),
+                        None => out.push_str(line),
+                    }
                 }
             }
         }
     }
+}
+
+/// Appends `line` with another value.
+fn with_value(line: &str, value: u64, out: &mut String) {
+    let (key, _value) = line.split_once(':').unwrap_or_default();
+    out.extend([key, ": "]);
+    decimal::plain(value, out);
+    out.push('\n');
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 
 use super::cpu::Visible;
+pub use crate::host::cpuinfo::value_of;
 use crate::host::cpuinfo::{Block, blocks};
 
 /// A part of the container's file.
