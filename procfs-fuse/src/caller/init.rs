@@ -95,6 +95,11 @@ impl Inits {
         Ok(found)
     }
 
+    /// Closes the descriptors of those that have ended.
+    pub(super) fn forget_ended(&self) {
+        self.known.lock().forget_ended();
+    }
+
     fn find(&self, caller: &Task, namespace: u64) -> Result<KnownInit, TaskError> {
         let id = translated(caller)
             .or_else(|| self.among_parents(caller, namespace))
@@ -157,10 +162,16 @@ impl Known {
     /// has doubled, so that there are never more than twice as many as live.
     fn remember(&mut self, namespace: u64, found: KnownInit) {
         if self.by_namespace.len() >= self.sweep_at {
-            self.by_namespace.retain(|_, known| known.look().is_ok());
-            self.sweep_at = FIRST_SWEEP.max(self.by_namespace.len() * 2);
+            self.forget_ended();
         }
         self.by_namespace.insert(namespace, Arc::new(found));
+    }
+}
+
+impl Known {
+    fn forget_ended(&mut self) {
+        self.by_namespace.retain(|_, known| known.look().is_ok());
+        self.sweep_at = FIRST_SWEEP.max(self.by_namespace.len() * 2);
     }
 }
 

@@ -96,6 +96,11 @@ impl Callers {
         Ok((Caller { membership, pid_namespace }, Evidence::new(own, init)))
     }
 
+    /// Closes what is kept open about pid namespaces that have ended.
+    pub fn forget_ended(&self) {
+        self.inits.forget_ended();
+    }
+
     /// The number of the time namespace of the thread `id`; `None` when it is the
     /// host's, and on a kernel that has none.
     ///

@@ -66,6 +66,14 @@ impl Filesystem {
         }
     }
 
+    /// Closes what nobody uses any more, for as long as the process lives; returns where
+    /// nothing is kept open.
+    pub(crate) fn give_back(&self) {
+        if let Source::Server(server, _rehearsals) = &self.source {
+            server.give_back();
+        }
+    }
+
     /// The requests of earlier workers were answered: forgets what they were
     /// in the middle of.
     pub(crate) fn sweep(&self) {

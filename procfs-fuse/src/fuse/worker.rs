@@ -89,6 +89,8 @@ pub fn run(options: WorkerOptions) -> io::Result<()> {
     gate.get_or_init(|| Arc::clone(&server));
     answer_scrapers(shared)?;
     open_door(&server)?;
+    let idle = Arc::clone(&server);
+    thread::Builder::new().name("rest".to_owned()).spawn(move || idle.filesystem.give_back())?;
     let mut has_settled = false;
     loop {
         if !has_settled && !is_woken_within(&wake, SETTLING)? {

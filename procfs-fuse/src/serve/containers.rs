@@ -63,6 +63,8 @@ pub(super) struct Containers {
     known: RwLock<Known>,
     /// Counts reads: the larger, the later.
     reads: AtomicU64,
+    /// How many there had been when idle containers were last looked for.
+    reads_before: AtomicU64,
     memory: Box<dyn Memory>,
     counters: &'static Counters,
 }
@@ -81,6 +83,7 @@ impl Containers {
             settings,
             known: RwLock::default(),
             reads: AtomicU64::new(0),
+            reads_before: AtomicU64::new(0),
             memory: Box::new(NoMemory),
             counters: &super::UNWATCHED,
         }
@@ -173,6 +176,18 @@ impl Containers {
     #[cfg(test)]
     pub(super) fn open_files(&self) -> usize {
         self.known.read().open().count()
+    }
+
+    /// Closes the files of containers that were not read since the last time; true while
+    /// others are open.
+    pub(super) fn close_idle(&self) -> bool {
+        let before = self.reads_before.swap(self.reads.load(Ordering::Relaxed), Ordering::Relaxed);
+        let known = self.known.read();
+        let is_idle =
+            |container: &&Arc<Container>| container.last_read.load(Ordering::Relaxed) < before;
+        let (idle, read): (Vec<_>, Vec<_>) = known.open().partition(is_idle);
+        idle.into_iter().for_each(|container| container.close());
+        !read.is_empty()
     }
 
     /// Makes room for the files of one more container.

@@ -43,6 +43,8 @@ pub(super) struct Decisions {
     by_task: Mutex<HashMap<u32, Arc<Decision>>>,
     /// Counts questions: the larger, the later.
     asked: AtomicU64,
+    /// How many there had been when idle ones were last looked for.
+    asked_before: AtomicU64,
 }
 
 impl Decision {
@@ -85,6 +87,19 @@ impl Decisions {
         // Closing their files takes a while, and nobody has to wait for it.
         drop(forgotten);
         decision
+    }
+
+    /// Forgets those that were not asked for since the last time; true while there are
+    /// others.
+    pub(super) fn forget_idle(&self) -> bool {
+        let before = self.asked_before.swap(self.asked.load(Ordering::Relaxed), Ordering::Relaxed);
+        let mut by_task = self.by_task.lock();
+        let is_idle = |decision: &Decision| decision.last_asked.load(Ordering::Relaxed) < before;
+        let idle: Vec<_> = by_task.extract_if(|_id, decision| is_idle(decision)).collect();
+        let is_any_left = !by_task.is_empty();
+        drop(by_task);
+        drop(idle);
+        is_any_left
     }
 
     fn mark(&self, decision: &Decision) {

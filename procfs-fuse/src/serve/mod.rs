@@ -21,6 +21,7 @@ mod names;
 mod numbers;
 mod opening;
 mod own_files;
+mod rest;
 
 pub use binding::BindError;
 pub use files::{File, Kind, Listed, list, mounts};
@@ -51,6 +52,7 @@ use crate::view;
 use containers::{Container, Containers};
 use decisions::{Decision, Decisions};
 use faults::{Fault, Faults};
+use rest::Activity;
 
 /// Where a server counts that nobody watches.
 static UNWATCHED: Counters = Counters::new();
@@ -80,6 +82,7 @@ pub struct Server {
     tick_ns: u64,
     callers: Callers,
     decisions: Decisions,
+    activity: Activity,
     layout: Shared<Arc<Layout>>,
     host: HostFiles,
     containers: Containers,
@@ -107,6 +110,7 @@ impl Server {
         Ok(Self {
             callers: Callers::new(&proc, tick_ns)?,
             decisions: Decisions::default(),
+            activity: Activity::default(),
             layout: Shared::new(LAYOUT_SHARING),
             host: HostFiles::new(&root, settings.host_sharing),
             sampler: Sampler::new(clock.clone()),
@@ -146,6 +150,7 @@ impl Server {
     ///
     /// Never fails: who cannot be identified is shown the host's file.
     pub fn open(&self, file: Option<File<'_>>, thread: u32) -> Opening {
+        self.activity.note();
         let needs = file.map_or(Needs::empty(), |file| file.entry.needs);
         self.decide(needs, thread).unwrap_or_else(|fault| {
             self.faults.note(&fault);
@@ -277,6 +282,7 @@ impl Server {
         opening: &Opening,
         file: Option<File<'_>>,
     ) -> Result<(Arc<Container>, Sample), Fault> {
+        self.activity.note();
         let container =
             self.containers.find(&opening.groups, &*self.layout()?).ok_or(Fault::Gone)?;
         let sample = match self.sample(needs, opening, &container, file) {

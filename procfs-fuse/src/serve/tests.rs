@@ -312,6 +312,22 @@ fn more_containers_than_are_kept_open_are_served_all_the_same() {
 }
 
 #[test]
+fn what_nobody_reads_any_more_is_given_back() {
+    let machine = Machine::new(V2);
+    machine.v2_container("box");
+    machine.task(500, "0::/box\n", 500, "PPid:\t400\nNSpid:\t500\t1\n");
+    let server =
+        Server::new(Settings { root: machine.root.path().to_owned(), ..Settings::default() })
+            .unwrap();
+    check_total(&server, 500, MIB64);
+    assert!(server.close_idle(), "it was read since");
+    assert_eq!(server.containers.open_files(), 1);
+    assert!(!server.close_idle(), "nobody has read it since");
+    assert_eq!(server.containers.open_files(), 0);
+    check_total(&server, 500, MIB64);
+}
+
+#[test]
 fn nowhere_to_look_is_an_error_at_the_start() {
     let root = tempfile::tempdir().unwrap();
     let settings = Settings { root: root.path().to_owned(), ..Settings::default() };
