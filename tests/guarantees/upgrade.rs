@@ -86,9 +86,12 @@ fn two_versions() -> Verdict {
     for version in versions.iter().cycle().take(20) {
         install(version, &installed)?;
         serving.command(&["upgrade"])?.succeeded()?;
+        let installed = fs::metadata(&installed)?.ino();
         let worker = serving.worker()?.context("nobody serves")?;
-        let runs = fs::metadata(format!("/proc/{worker}/exe"))?.ino();
-        ensure!(runs == fs::metadata(&installed)?.ino(), "it is not what is installed");
+        for process in [worker, serving.keeper()] {
+            let runs = fs::metadata(format!("/proc/{process}/exe"))?.ino();
+            ensure!(runs == installed, "{process} is not what is installed");
+        }
     }
     let mut seen = readers.finish()?;
     if serving.log().contains("kept other tables") {
