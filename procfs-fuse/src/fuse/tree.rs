@@ -111,20 +111,21 @@ impl Tree {
 
     /// The node at `path`, if it was come upon before.
     pub fn node_at(&self, path: &str) -> Option<&'static Node> {
-        self.known(number_of(path))
+        self.known(number_of(path)).filter(|node| node.path == path)
     }
 
     /// The node at `path`, if it was come upon before or the machine has, at `host`,
     /// something that is served there.
     pub fn find(&self, path: &str, host: &Path) -> Option<&'static Node> {
-        let number = number_of(path);
-        self.known(number).or_else(|| {
+        self.node_at(path).or_else(|| {
             let kind = self.names.kind_at(host, path)?;
+            let number = number_of(path);
             // Two threads may come upon it at once: the first one's stays.
             let mut nodes = self.nodes.write();
-            let node = nodes.entry(number).or_insert_with(|| Box::leak(Node::new(path, kind)));
-            self.noted.note(number, path);
-            Some(*node)
+            let node = *nodes.entry(number).or_insert_with(|| Box::leak(Node::new(path, kind)));
+            self.noted.note(number, &node.path);
+            // Another path with this number, should there ever be one, is not served.
+            (node.path == path).then_some(node)
         })
     }
 
@@ -411,6 +412,18 @@ mod tests {
         for number in [0xdead, 0, 1 << 32 | ROOT, u64::from(number_of(&format!("{CPU}/cpu*")))] {
             assert!(tree.place(number).is_none(), "{number:x}");
         }
+    }
+
+    /// Anybody may ask for a name of which the number is another's.
+    #[test]
+    fn a_path_with_anothers_number_is_not_there() {
+        let machine = machine();
+        let tree = tree(machine.path());
+        let meminfo = find(&tree, "proc/meminfo").unwrap().node;
+        tree.nodes.write().insert(number_of("proc/stat"), meminfo);
+        fs::write(machine.path().join("proc/stat"), "").unwrap();
+        assert!(tree.node_at("proc/stat").is_none() && find(&tree, "proc/stat").is_none());
+        assert!(find(&tree, "proc/meminfo").is_some());
     }
 
     #[test]
