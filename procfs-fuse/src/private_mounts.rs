@@ -13,6 +13,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::thread;
 
+use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::unistd::{chdir, pivot_root};
@@ -29,8 +30,7 @@ const STAGE: &str = "/sys";
 ///
 /// # Errors
 ///
-/// * `EPERM`: not allowed to make namespaces.
-/// * `EINVAL`: the root is not a mount that can be left behind (an initramfs).
+/// `EPERM`: not allowed to make namespaces.
 pub fn with_mounts<T: Send>(
     mount_at: impl FnOnce([&Path; 2]) -> io::Result<T> + Send,
 ) -> io::Result<(OwnedFd, T)> {
@@ -45,12 +45,24 @@ pub fn with_mounts<T: Send>(
         places.iter().try_for_each(fs::create_dir)?;
         let [tree, fresh] = &places;
         let given = mount_at([tree, fresh])?;
-        // From here on none of the host's mounts is held in here.
         chdir(STAGE)?;
-        pivot_root(".", ".")?;
-        umount2(".", MntFlags::MNT_DETACH)?;
+        leave_the_host()?;
         Ok((namespace.into(), given))
     })
+}
+
+/// Makes the working directory, a mount, the root of the namespace, and lets go of all
+/// others in it: a disk that is unmounted on the host must not be held in here.
+fn leave_the_host() -> io::Result<()> {
+    match pivot_root(".", ".") {
+        // The host runs from its initramfs, which cannot be left behind; nor can it be
+        // seen below what lies on it.
+        Err(Errno::EINVAL) => {
+            let flags = MsFlags::MS_MOVE;
+            Ok(mount(Some("."), "/", None::<&str>, flags, None::<&str>)?)
+        }
+        pivoted => Ok(pivoted.and_then(|()| umount2(".", MntFlags::MNT_DETACH))?),
+    }
 }
 
 /// Copies of what is mounted in `namespace`, attached nowhere.

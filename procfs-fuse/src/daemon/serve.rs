@@ -273,6 +273,10 @@ fn leave_metrics(mount_point: &Path, port: Option<SocketAddr>) {
 
 /// Where private trees are asked for. Whoever gets none mounts the shared tree's files.
 fn leave_door(mount_point: &Path) {
+    // Whoever asks where nobody answers would wait in vain.
+    if descriptor::borrowed(descriptors::NAMESPACE).is_err() {
+        return;
+    }
     let path = door_socket(mount_point);
     let left = listener::bind(&path)
         .and_then(|socket| descriptor::place(socket.as_fd(), descriptors::DOOR));
