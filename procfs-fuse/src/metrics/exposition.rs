@@ -117,8 +117,13 @@ impl Look {
 
     /// How full the memory is.
     fn tables(&self, out: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let Occupancy { open_files, texts, histories, .. } = self.occupancy;
-        let tables = [("open_files", open_files), ("texts", texts), ("histories", histories)];
+        let Occupancy { open_files, texts, histories, private_trees, .. } = self.occupancy;
+        let tables = [
+            ("open_files", open_files),
+            ("texts", texts),
+            ("histories", histories),
+            ("private_trees", private_trees),
+        ];
         let mut family = begin(out, &metric::TABLE_USED)?;
         for (name, table) in tables {
             family.encode_family(&[("table", name)])?.encode_gauge(&table.used)?;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::shared::Shared;
 use crate::shared::histories::CONTAINERS;
 use crate::shared::open_table::{RECORDS, Record, Use};
+use crate::shared::private_trees::TREES;
 use crate::shared::slots::State;
 use crate::shared::texts::CHUNKS;
 
@@ -33,6 +34,8 @@ pub struct Occupancy {
     pub texts: Table,
     /// Containers whose counters are remembered.
     pub histories: Table,
+    /// Containers that have a tree of their own.
+    pub private_trees: Table,
     /// Pairs of container and file that are answered with the host's text.
     pub quarantined: u64,
     /// Workers that were killed and are not dead yet.
@@ -51,6 +54,7 @@ impl Occupancy {
             open_files: Table::new(open().count(), RECORDS),
             texts: Table::new(open().map(chunks).sum(), CHUNKS),
             histories: Table::new(shared.histories.remembered().count(), CONTAINERS),
+            private_trees: Table::new(shared.private_trees.all().count(), TREES),
             quarantined: shared.quarantine.held(now_ns),
             stuck_workers: banks.filter(|bank| is_stuck(bank.state())).count() as u64,
         }
@@ -92,6 +96,7 @@ mod tests {
         shared.open_table.records[0].text.store(shared.texts.write(&[b'x'; 5000], &[8, 9]), SeqCst);
         shared.open_table.records[2].begin(); // still opening
         shared.histories.make_room(7);
+        shared.private_trees.make(1, &[0; crate::serve::OPENING_WORDS]).unwrap();
         shared.quarantine.strike(5, 1);
         shared.quarantine.strike(5, 1);
         shared.banks[1].set_state(State::Hung);
@@ -100,6 +105,7 @@ mod tests {
             open_files: Table::new(2, RECORDS),
             texts: Table::new(2, CHUNKS),
             histories: Table::new(1, CONTAINERS),
+            private_trees: Table::new(1, TREES),
             quarantined: 1,
             stuck_workers: 1,
         };

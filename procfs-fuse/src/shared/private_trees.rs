@@ -84,7 +84,9 @@ impl PrivateTrees {
     /// All there are, with their serials.
     pub fn all(&self) -> impl Iterator<Item = (u32, &Entry)> {
         let serial = |entry: &Entry| u32::try_from(entry.serial.load(SeqCst)).ok();
-        self.entries.iter().filter_map(move |entry| {
+        // Places beyond the last serial were never used, and their pages are not there.
+        let used = (self.last.load(SeqCst) as usize).saturating_add(1);
+        self.entries.iter().take(used).filter_map(move |entry| {
             serial(entry).filter(|serial| *serial != 0).map(|serial| (serial, entry))
         })
     }
