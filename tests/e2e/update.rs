@@ -2,6 +2,8 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{ChildStdin, ChildStdout, Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::Trial;
@@ -136,6 +138,10 @@ const FILES: [&str; 4] =
     ["/proc/meminfo", "/proc/cpuinfo", "/proc/stat", "/sys/devices/system/cpu/online"];
 
 /// What `top` does: it keeps the files open and reads them again from the start.
+/// How old the text of meminfo may be in a container of `porthole run`: 10 ms, in ticks
+/// of the kernel, which are up to 10 ms long.
+const FRESH: Duration = Duration::from_millis(20);
+
 fn an_update_is_seen_by_open_files() -> Verdict {
     let container = Container::sleeping(&["-m", "128m", "--cpus", "1"])?;
     let mut reader = Reader::start(&container, &FILES)?;
@@ -143,6 +149,7 @@ fn an_update_is_seen_by_open_files() -> Verdict {
     for (mib, cpus, visible) in [("256m", "2", 2), ("192m", "0.5", 1), ("128m", "1.5", 2)] {
         update(&container, &["-m", mib, "--cpus", cpus])?.succeeded()?;
         let mib: u64 = mib.trim_end_matches('m').parse()?;
+        thread::sleep(FRESH);
         check_sizes(&reader.read()?, mib * MIB, visible)?;
     }
     reader.end()
