@@ -92,6 +92,7 @@ impl Page {
             let source = match check.source {
                 Source::Files => "files".to_owned(),
                 Source::Refused(file) => format!("{file}, refused by runc"),
+                Source::Hosts(file) => format!("{file}, the host's on purpose"),
                 Source::Call(name) => name.to_owned(),
             };
             write!(text, "| {} | {source} | {} |", check.name, check.counts.expected())?;
@@ -163,7 +164,8 @@ asked: where the machine has no swap, a container has none.
 * **porthole run**: the files of `portholefs` in a container of our own, which has a time namespace.
 
 A row that names a system call is about a program that looks into no file, so that no file can help it: `porthole run` has the
-call answered, others leave it to the kernel.
+call answered, others leave it to the kernel. `/sys/devices/system/cpu/possible` is the host's in every container, since it bounds
+[the numbers of CPUs](SEMANTICS.md), and not how many there are.
 
 This table is made by a test (`tests/e2e/tools`): `UPDATE_EXPECT=1 cargo xtask test --full the_table` writes it, `cargo xtask test
 --full` fails when it is no longer true. The columns of `porthole run` are tested at every commit, on v2 but for the largest programs.
