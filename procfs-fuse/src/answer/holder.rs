@@ -352,6 +352,9 @@ impl Holder {
                     }
                 }
                 Ok(ended) if ended.pid().is_some() && ended.pid() == self.answerer => {
+                    if matches!(ended, WaitStatus::Signaled(_, Signal::SIGKILL, _)) {
+                        self.notes.blame_nobody();
+                    }
                     self.replace()?;
                 }
                 Ok(_earlier) => {}

@@ -84,6 +84,13 @@ pub struct Taken {
 #[repr(C)]
 pub struct Request(pub [AtomicU64; REQUEST_WORDS]);
 
+impl Notes {
+    /// Somebody has killed the answerer: that says nothing about the calls it had taken.
+    pub fn blame_nobody(&self) {
+        self.taken.iter().for_each(|taken| taken.tries.store(0, SeqCst));
+    }
+}
+
 impl Place {
     /// The listener here: its name's generation and its number in the holder.
     pub fn listener(&self) -> Option<(u64, u32)> {
