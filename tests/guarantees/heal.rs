@@ -121,12 +121,13 @@ fn monitors_are_right_again() -> Verdict {
     let files = |daemon: &Daemon| {
         containers.iter().map(|container| container.live_files(daemon)).collect::<Result<Vec<_>>>()
     };
+    let files_before = containers.iter().map(Monitored::files);
     all(Monitored::says_its_limit_again)?;
     // How long the machine takes for one run of each monitor in every container.
     let start = Instant::now();
     all(Monitored::says_its_limit_again)?;
     let round = start.elapsed();
-    let before = (inits()?, files(&daemon)?);
+    let before = (inits()?, files_before.collect::<Result<Vec<_>>>()?);
     ensure!(before.1.iter().all(|count| *count > 0), "no files of ours: {:?}", before.1);
     let took = restart(&mut daemon, |daemon| {
         let now = files(daemon)?;

@@ -61,15 +61,30 @@ impl Monitored {
         Ok(Pid::from_raw(first.parse()?))
     }
 
-    /// How many files of ours can be seen in it; fails unless all are of `daemon`.
-    /// What the runtime has masked stays beneath its mask as it was.
+    /// How many files of ours can be seen in it.
+    pub(crate) fn files(&self) -> Result<usize> {
+        self.look(|_seen, _at_its_place| Ok(()))
+    }
+
+    /// The same; fails unless all are of the shared tree of `daemon`, as healed ones are.
     pub(crate) fn live_files(&self, daemon: &Daemon) -> Result<usize> {
         let live = live_device(daemon)?;
+        // Where nothing can be put beneath a mount, a dead one stays there.
+        let allowed = if support::needs::can_mount_beneath() { 1 } else { 2 };
+        self.look(|seen, at_its_place| {
+            let is_live = seen.split(' ').nth(2) == Some(&live) && at_its_place <= allowed;
+            ensure!(is_live, "live is {live}, not {seen:?}");
+            Ok(())
+        })
+    }
+
+    /// Counts the files of ours that can be seen, each of which `check` is shown with the
+    /// number of mounts at its place. What the runtime has masked stays beneath its mask
+    /// as it was.
+    fn look(&self, check: impl Fn(&str, usize) -> Result<()>) -> Result<usize> {
         let table = std::fs::read_to_string(format!("/proc/{}/mountinfo", self.init()?))?;
         let point = |line: &str| line.split(' ').nth(4).map(str::to_owned);
         let ours = |line: &&str| line.contains(" - fuse.portholefs ");
-        // Where nothing can be put beneath a mount, a dead one stays there.
-        let allowed = if support::needs::can_mount_beneath() { 1 } else { 2 };
         let mut files = 0;
         for line in table.lines().filter(ours) {
             let mounts = table.lines().filter(|other| point(other) == point(line));
@@ -78,8 +93,7 @@ impl Monitored {
             if is_masked || mounts.clone().next_back() != Some(line) {
                 continue;
             }
-            let is_live = line.split(' ').nth(2) == Some(&live) && mounts.count() <= allowed;
-            ensure!(is_live, "live is {live}, not {line:?}");
+            check(line, mounts.count())?;
             files += 1;
         }
         Ok(files)
