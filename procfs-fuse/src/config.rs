@@ -27,7 +27,32 @@ pub struct Settings {
     /// Containers whose cgroup files are kept open. Beyond it, the one that was
     /// not read for the longest time is closed; its next read opens it again.
     pub kept_containers: usize,
+    /// Tasks about which a file is kept open, for when they open the next of ours.
+    /// Beyond it those that did not for the longest time are forgotten.
+    pub kept_readers: usize,
 }
+
+impl Settings {
+    /// The same, but keeping no more open than a process that may have this many
+    /// descriptors can, with some to spare for what is opened for a moment.
+    #[must_use]
+    pub fn within(self, descriptors: u64) -> Self {
+        let shared = descriptors.saturating_sub(OTHER_DESCRIPTORS);
+        let most = |part: u64| usize::try_from(part).unwrap_or(usize::MAX).max(1);
+        Self {
+            kept_containers: self.kept_containers.min(most(shared / 2 / OF_CONTAINER)),
+            kept_readers: self.kept_readers.min(most(shared / 8)),
+            ..self
+        }
+    }
+}
+
+/// Descriptors of a worker that are not about containers or readers: the session, the
+/// files of the host, and what is opened for a moment.
+const OTHER_DESCRIPTORS: u64 = 256;
+
+/// Descriptors of a container all of whose files were read, two levels deep.
+const OF_CONTAINER: u64 = 24;
 
 /// The lock file of the daemon that mounts at `mount_point`:
 /// `/var/lib/porthole/.fs.lock`.
@@ -69,6 +94,26 @@ impl Default for Settings {
             memory_stat_sharing: Duration::from_millis(20),
             fresh: DEFAULT_FRESH,
             kept_containers: 512,
+            kept_readers: 512,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_open_fits_into_the_descriptors() {
+        let kept = |descriptors| {
+            let settings = Settings::default().within(descriptors);
+            (settings.kept_containers, settings.kept_readers)
+        };
+        assert_eq!(kept(65_536), (512, 512));
+        assert_eq!(kept(4096), (80, 480));
+        assert_eq!(kept(1024), (16, 96));
+        assert_eq!(kept(0), (1, 1));
+        let (containers, readers) = kept(1024);
+        assert!(containers * 24 + readers + 256 < 1024);
     }
 }

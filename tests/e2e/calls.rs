@@ -9,7 +9,8 @@ use support::{Container, Need, Ran, Verdict, container, trial};
 const PYTHON: Need = Need::File("/usr/bin/python3", "python3");
 const CPU: &[Need] = &[Need::Container, Need::Controller("cpu"), Need::Cpus(2), PYTHON];
 const CPUSET: &[Need] = &[Need::Container, Need::Controller("cpuset"), Need::Cpus(2), PYTHON];
-const MEMORY: &[Need] = &[Need::Container, Need::Controller("memory"), Need::Program("gcc", "gcc")];
+const MEMORY: &[Need] =
+    &[Need::Container, Need::Controller("memory"), Need::LargeProgram("gcc", "gcc")];
 /// A compiler for 32-bit programs, of this machine.
 const COMPAT: &[Need] = &[
     Need::Container,
@@ -18,7 +19,7 @@ const COMPAT: &[Need] = &[
     Need::File("/usr/lib/gcc/x86_64-linux-gnu/12/32/libgcc.a", "gcc-multilib"),
 ];
 const OPENMP: &[Need] =
-    &[Need::Container, Need::Controller("cpu"), Need::Cpus(2), Need::Program("gcc", "gcc")];
+    &[Need::Container, Need::Controller("cpu"), Need::Cpus(2), Need::LargeProgram("gcc", "gcc")];
 const NUMACTL: &[Need] =
     &[Need::Container, Need::Controller("cpu"), Need::Cpus(2), Need::Program("numactl", "numactl")];
 

@@ -12,6 +12,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 
 use nix::poll::{PollFd, PollFlags, poll};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd;
 use tracing::{debug, info, warn};
 
@@ -70,7 +71,8 @@ pub fn run(options: WorkerOptions) -> io::Result<()> {
     } else {
         options.rehearsals.iter().try_for_each(Rehearsal::before_start)?;
         let memory = Box::new(SharedHistories::new(shared));
-        let server = serve::Server::new(options.settings).map_err(io::Error::other)?;
+        let settings = options.settings.within(descriptors_granted()?);
+        let server = serve::Server::new(settings).map_err(io::Error::other)?;
         let server = server.with_memory(memory).counted_by(&shared.counters);
         server.warm_up();
         Source::Server(Box::new(server), options.rehearsals)
@@ -100,6 +102,19 @@ pub fn run(options: WorkerOptions) -> io::Result<()> {
         wait(&wake)?;
         replay_lost(&server, shared)?;
     }
+}
+
+/// Descriptors that a worker wants: for all the containers and readers that it may keep
+/// files of open, and twice as many containers as it may know.
+const WANTED_DESCRIPTORS: u64 = 65_536;
+
+/// How many descriptors this process may have, once it has asked for as many as it wants:
+/// a shell grants 1,024, which is a soft limit.
+fn descriptors_granted() -> io::Result<u64> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    let granted = WANTED_DESCRIPTORS.min(hard).max(soft);
+    setrlimit(Resource::RLIMIT_NOFILE, granted, hard)?;
+    Ok(granted)
 }
 
 /// How long a worker serves before it enters its control group, in milliseconds.

@@ -5,7 +5,7 @@
 //! of which is looked at again, by one read, before the decision counts: a task that
 //! was moved, or a group that was removed and made again, is decided on anew.
 //!
-//! At most [`KEPT`] are kept; whoever asked last stays.
+//! So many are kept as the settings allow; whoever asked last stays.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,9 +17,6 @@ use parking_lot::Mutex;
 use super::containers::Container;
 use super::opening::Opening;
 use crate::caller::Evidence;
-
-/// Tasks whose decisions are kept, with one open file each.
-const KEPT: usize = 512;
 
 /// What was decided about a task.
 #[derive(Debug)]
@@ -38,8 +35,10 @@ pub(super) struct Decision {
 }
 
 /// Decisions about the tasks that asked last.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Decisions {
+    /// How many are kept, with one open file each.
+    most: usize,
     by_task: Mutex<HashMap<u32, Arc<Decision>>>,
     /// Counts questions: the larger, the later.
     asked: AtomicU64,
@@ -66,6 +65,16 @@ impl Decision {
 }
 
 impl Decisions {
+    /// None yet; at most so many.
+    pub(super) fn new(most: usize) -> Self {
+        Self {
+            most,
+            by_task: Mutex::default(),
+            asked: AtomicU64::default(),
+            asked_before: AtomicU64::default(),
+        }
+    }
+
     /// What was decided about the task `id`, if that still holds.
     pub(super) fn find(&self, id: u32, layout: &Arc<Layout>) -> Option<Arc<Decision>> {
         let found = self.by_task.lock().get(&id).cloned()?;
@@ -79,7 +88,7 @@ impl Decisions {
         self.mark(&decision);
         let mut by_task = self.by_task.lock();
         let mut forgotten = Vec::new();
-        if by_task.len() >= KEPT {
+        if by_task.len() >= self.most {
             forgotten = forget_older_half(&mut by_task);
         }
         forgotten.extend(by_task.insert(id, Arc::clone(&decision)));

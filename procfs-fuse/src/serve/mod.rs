@@ -109,7 +109,7 @@ impl Server {
         let tick_ns = NS_PER_SEC / ticks_per_second();
         Ok(Self {
             callers: Callers::new(&proc, tick_ns)?,
-            decisions: Decisions::default(),
+            decisions: Decisions::new(settings.kept_readers),
             activity: Activity::default(),
             layout: Shared::new(LAYOUT_SHARING),
             host: HostFiles::new(&root, settings.host_sharing),
