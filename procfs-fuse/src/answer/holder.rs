@@ -1,7 +1,7 @@
 //! The process that holds every listener, so that no call is lost when an answerer dies.
 //!
 //! Made to be read in one sitting: one thread, no parsing, a table of a fixed size.
-//! Containers' runtimes hand it listeners ([`connection`](super::connection)), it starts
+//! Containers' runtimes hand it listeners ([`connection`]), it starts
 //! answerers and replaces those that die or hang. Should *it* be killed, whoever handed
 //! a listener over and still has it must find another holder.
 //!
