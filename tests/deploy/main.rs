@@ -69,9 +69,7 @@ const KUBECTL: &[Need] = &[Need::Workspace, Need::Program("kubectl", "kubernetes
 
 fn main() -> ExitCode {
     let trials = [manifests(), unit(), documents(), containers()].into_iter().flatten().collect();
-    let code = support::program::main(trials);
-    containers::stop();
-    code
+    support::program::main_and_then(trials, containers::stop)
 }
 
 fn manifests() -> Vec<Trial> {

@@ -42,7 +42,7 @@ const PRINTED: u64 = 2;
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
-        trial("load_follows_what_runs_five_groups_deep", LOAD, || follows(3, 40, 2)),
+        alone("load_follows_what_runs_five_groups_deep", LOAD, || follows(3, 40, 2)),
         trial("last_pid_is_the_containers", &[Need::Container], last_pid_is_the_containers),
         trial("load_of_two_thousand_threads_follows_for_a_minute", LONG, || follows(4, 2000, 12)),
         alone(

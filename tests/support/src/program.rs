@@ -91,10 +91,16 @@ fn may_skip(need: Need) -> bool {
 /// Runs the trials, stops the daemon that they shared, and fails also when a
 /// mount, a cgroup or a process of theirs is still there.
 pub fn main(trials: Vec<Trial>) -> ExitCode {
+    main_and_then(trials, || ())
+}
+
+/// The same for trials that share something else too, which `stop` ends.
+pub fn main_and_then(trials: Vec<Trial>, stop: impl FnOnce()) -> ExitCode {
     let arguments = Arguments::from_args();
     let before = Before::look();
     let conclusion = libtest_mimic::run(&arguments, trials);
     let stopped = daemon::stop_shared();
+    stop();
     if arguments.list {
         return conclusion.exit_code();
     }
