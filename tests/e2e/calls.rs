@@ -131,28 +131,13 @@ os.kill(child, 9)
 fn nobody_pins_what_is_not_theirs() -> Verdict {
     let container = Container::sleeping(&["--cpus", "2"])?;
     let pinned = "taskset -cp 0 1 >/dev/null 2>&1 && echo pinned || echo refused";
-    let ran = Ran::new(container::porthole()?.args([
-        "exec",
-        "-u",
-        "1000",
-        container.id(),
-        "--",
-        "sh",
-        "-c",
-        pinned,
-    ]))?;
+    let as_user = |command: &[&str]| {
+        let words = ["exec", "-u", "1000", container.id(), "--"];
+        Ran::new(container::porthole()?.args(words).args(command))
+    };
+    let ran = as_user(&["sh", "-c", pinned])?;
     ran.equal("by an ordinary user", &ran.stdout.trim(), &"refused")?;
-    let ran = Ran::new(container::porthole()?.args([
-        "exec",
-        "-u",
-        "1000",
-        container.id(),
-        "--",
-        "taskset",
-        "-c",
-        "1",
-        "nproc",
-    ]))?;
+    let ran = as_user(&["taskset", "-c", "1", "nproc"])?;
     ran.equal("itself it may", &ran.stdout.trim(), &"1")?;
     let ran = container.shell(pinned)?;
     ran.equal("by root", &ran.stdout.trim(), &"pinned")

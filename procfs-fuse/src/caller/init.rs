@@ -166,9 +166,7 @@ impl Known {
         }
         self.by_namespace.insert(namespace, Arc::new(found));
     }
-}
 
-impl Known {
     fn forget_ended(&mut self) {
         self.by_namespace.retain(|_, known| known.look().is_ok());
         self.sweep_at = FIRST_SWEEP.max(self.by_namespace.len() * 2);

@@ -104,8 +104,8 @@ pub fn run(options: WorkerOptions) -> io::Result<()> {
     }
 }
 
-/// Descriptors that a worker wants: for all the containers and readers that it may keep
-/// files of open, and twice as many containers as it may know.
+/// Descriptors that a worker wants: enough for all that [`Settings`] lets it keep open,
+/// and one for the init of each of tens of thousands of containers.
 const WANTED_DESCRIPTORS: u64 = 65_536;
 
 /// How many descriptors this process may have, once it has asked for as many as it wants:
