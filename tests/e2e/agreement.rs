@@ -13,6 +13,7 @@ use support::{Group, Need, Ran, Verdict, container, daemon, trial};
 const MIB: u64 = 1 << 20;
 const LIMITED: &[Need] = &[
     Need::Container,
+    Need::Speed,
     Need::Controller("memory"),
     Need::Controller("cpu"),
     Need::Controller("cpuset"),

@@ -8,6 +8,8 @@ use support::{Container, Need, Ran, Verdict, container, trial};
 
 const PYTHON: Need = Need::File("/usr/bin/python3", "python3");
 const CPU: &[Need] = &[Need::Container, Need::Controller("cpu"), Need::Cpus(2), PYTHON];
+const MORE: &[Need] =
+    &[Need::Container, Need::Speed, Need::Controller("cpu"), Need::Cpus(2), PYTHON];
 const CPUSET: &[Need] = &[Need::Container, Need::Controller("cpuset"), Need::Cpus(2), PYTHON];
 const MEMORY: &[Need] =
     &[Need::Container, Need::Controller("memory"), Need::LargeProgram("gcc", "gcc")];
@@ -20,8 +22,13 @@ const COMPAT: &[Need] = &[
 ];
 const OPENMP: &[Need] =
     &[Need::Container, Need::Controller("cpu"), Need::Cpus(2), Need::LargeProgram("gcc", "gcc")];
-const NUMACTL: &[Need] =
-    &[Need::Container, Need::Controller("cpu"), Need::Cpus(2), Need::Program("numactl", "numactl")];
+const NUMACTL: &[Need] = &[
+    Need::Container,
+    Need::Speed,
+    Need::Controller("cpu"),
+    Need::Cpus(2),
+    Need::Program("numactl", "numactl"),
+];
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
@@ -30,12 +37,12 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("affinity_follows_an_update", CPU, affinity_follows_an_update),
         trial("masks_and_errors_are_the_kernels", CPU, masks_and_errors_are_the_kernels),
         trial("other_threads_are_found", CPU, other_threads_are_found),
-        trial("nobody_pins_what_is_not_theirs", CPU, nobody_pins_what_is_not_theirs),
+        trial("nobody_pins_what_is_not_theirs", MORE, nobody_pins_what_is_not_theirs),
         trial("sysinfo_is_what_the_files_say", MEMORY, || sysinfo_is_what_the_files_say("")),
         trial("a_static_program_is_told_too", MEMORY, || sysinfo_is_what_the_files_say("-static")),
         trial("a_32_bit_program_is_told_too", COMPAT, || sysinfo_is_what_the_files_say("-m32")),
-        trial("exec_is_answered_too", CPU, exec_is_answered_too),
-        trial("the_kernel_answers_when_told_to", CPU, the_kernel_answers_when_told_to),
+        trial("exec_is_answered_too", MORE, exec_is_answered_too),
+        trial("the_kernel_answers_when_told_to", MORE, the_kernel_answers_when_told_to),
         trial("taskset_and_numactl_work", NUMACTL, taskset_and_numactl_work),
         trial("openmp_pins_its_threads", OPENMP, openmp_pins_its_threads),
     ]

@@ -5,23 +5,26 @@ use anyhow::Result;
 use libtest_mimic::Trial;
 use support::needs::{online_cpus, swap_total};
 use support::terminal::Terminal;
-use support::{Need, Ran, Verdict, container, trial};
+use support::{Need, Ran, Verdict, container, speed, trial};
 
 const MIB: u64 = 1 << 20;
 const PROCPS: &[Need] = &[Need::Container, Need::Program("top", "procps")];
 const BUSYBOX: &[Need] = &[Need::Container, Need::Program("busybox", "busybox-static")];
 const HTOP: &[Need] = &[Need::Container, Need::Program("htop", "htop")];
-const MPSTAT: &[Need] = &[Need::Container, Need::Program("mpstat", "sysstat")];
+const MANY_HTOPS: &[Need] = &[Need::Container, Need::Speed, Need::Program("htop", "htop")];
+const MPSTAT: &[Need] = &[Need::Container, Need::Speed, Need::Program("mpstat", "sysstat")];
+const MANY_TOPS: &[Need] = &[Need::Container, Need::Speed, Need::Program("top", "procps")];
 const IOSTAT: &[Need] = &[Need::Container, Need::Program("iostat", "sysstat")];
 const PSUTIL: &[Need] = &[
     Need::Container,
+    Need::Speed,
     Need::File("/usr/bin/python3", "python3"),
     Need::File("/usr/lib/python3/dist-packages/psutil/__init__.py", "python3-psutil"),
 ];
-const LSCPU: &[Need] = &[Need::Container, Need::Program("lscpu", "util-linux")];
-const LSMEM: &[Need] = &[Need::Container, Need::Program("lsmem", "util-linux")];
-const HWLOC: &[Need] = &[Need::Container, Need::Program("hwloc-ls", "hwloc-nox")];
-const NUMACTL: &[Need] = &[Need::Container, Need::Program("numactl", "numactl")];
+const LSCPU: &[Need] = &[Need::Container, Need::Speed, Need::Program("lscpu", "util-linux")];
+const LSMEM: &[Need] = &[Need::Container, Need::Speed, Need::Program("lsmem", "util-linux")];
+const HWLOC: &[Need] = &[Need::Container, Need::Speed, Need::Program("hwloc-ls", "hwloc-nox")];
+const NUMACTL: &[Need] = &[Need::Container, Need::Speed, Need::Program("numactl", "numactl")];
 const CPUSETS: &[Need] = &[
     Need::Container,
     Need::Controller("cpuset"),
@@ -31,6 +34,7 @@ const CPUSETS: &[Need] = &[
 ];
 const IDS: &[Need] = &[
     Need::Container,
+    Need::Speed,
     Need::Controller("cpuset"),
     Need::Cpus(2),
     Need::Program("taskset", "util-linux"),
@@ -54,8 +58,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("memory_swap_is_memory_and_swap", PROCPS, memory_swap_is_memory_and_swap),
         trial("busybox_top_shows_the_limit", BUSYBOX, busybox_top_shows_the_limit),
         trial("htop_shows_the_limit", HTOP, htop_shows_the_limit),
-        trial("htop_has_a_meter_for_each_cpu", HTOP, htop_has_a_meter_for_each_cpu),
-        trial("top_has_a_line_for_each_cpu", PROCPS, top_has_a_line_for_each_cpu),
+        trial("htop_has_a_meter_for_each_cpu", MANY_HTOPS, htop_has_a_meter_for_each_cpu),
+        trial("top_has_a_line_for_each_cpu", MANY_TOPS, top_has_a_line_for_each_cpu),
         trial("mpstat_has_a_row_for_each_cpu", MPSTAT, mpstat_has_a_row_for_each_cpu),
         trial("iostat_counts_what_diskstats_does", IOSTAT, iostat_counts_what_diskstats_does),
         trial("getconf_counts_cpus", &[Need::Container], getconf_counts_cpus),
@@ -77,7 +81,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 fn free_total_is_the_limit() -> Verdict {
-    for mib in [64_u64, 128, 512, 1024, 2048] {
+    for mib in speed::tried(&[64_u64, 128, 512, 1024, 2048]) {
         let ran = container::shell(&["-m", &format!("{mib}m")], "free -b")?;
         let row = |name: &str| ran.find(name, |text| numbers_after(text, name));
         let memory = row("Mem:")?;
@@ -181,7 +185,7 @@ fn top_has_a_line_for_each_cpu() -> Verdict {
 }
 
 fn getconf_counts_cpus() -> Verdict {
-    for (cpus, count) in QUOTAS {
+    for (cpus, count) in speed::tried(QUOTAS) {
         let ran = container::run(&["--cpus", cpus], &["getconf", "_NPROCESSORS_ONLN"])?;
         ran.succeeded()?.number().and_then(|found: usize| {
             anyhow::ensure!(found == *count, "getconf says {found} with --cpus {cpus}");
@@ -275,8 +279,8 @@ fn lsmem_counts_the_containers_blocks() -> Verdict {
 }
 
 fn cpusets_are_consistent() -> Verdict {
-    for (list, count) in [("0-1", 2), ("0-2", 3), ("1-2", 2), ("3", 1)] {
-        check_lscpu(&["--cpuset-cpus", list], count)?;
+    for (list, count) in speed::tried(&[("0-2", 3), ("0-1", 2), ("1-2", 2), ("3", 1)]) {
+        check_lscpu(&["--cpuset-cpus", list], *count)?;
     }
     // hwloc also reads the control group's own list, in which numbers are the host's.
     check_hwloc(&["--cpuset-cpus", "0-1"], 2)
@@ -370,17 +374,17 @@ fn psutil_sees_the_limit() -> Verdict {
 }
 
 fn cpuset_of_a_container() -> Verdict {
-    for (options, count) in [
+    for (options, count) in speed::tried(&[
         (&["--cpuset-cpus", "1-2"][..], "2"),
         (&["--cpuset-cpus", "1,3", "--cpus", "1"][..], "1"),
         (&["--cpuset-cpus", "0-2", "--cpus", "4"][..], "3"),
-    ] {
+    ]) {
         let ran = container::shell(
             options,
             "getconf _NPROCESSORS_ONLN; grep -c ^processor /proc/cpuinfo; grep -c '^cpu[0-9]' /proc/stat",
         )?;
         let counts: Vec<&str> = ran.stdout.lines().collect();
-        ran.equal("CPUs online, in cpuinfo and in stat", &counts, &vec![count; 3])?;
+        ran.equal("CPUs online, in cpuinfo and in stat", &counts, &vec![*count; 3])?;
     }
     Ok(())
 }

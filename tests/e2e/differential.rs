@@ -18,12 +18,12 @@ use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, open};
 use nix::sys::stat::Mode;
 use nix::unistd::{AccessFlags, Gid, Uid, Whence, faccessat, lseek, read, setfsgid, setfsuid};
-use support::{Need, Random, Verdict, daemon, trial};
+use support::{Need, Random, Verdict, daemon, speed, trial};
 
 const CONTAINER: &[Need] = &[Need::Container];
 
 /// Sequences that are tried for each user.
-const SEQUENCES: usize = 600;
+const SEQUENCES: u32 = 600;
 
 /// Calls on one open file.
 const CALLS: u64 = 12;
@@ -54,7 +54,7 @@ fn any_calls_give_the_same(user: u32) -> Verdict {
         // Most are small files of sysfs: every other sequence is for one of procfs.
         let of_proc: Vec<&Pair> =
             pairs.iter().filter(|pair| pair.kernels.starts_with("/proc")).collect();
-        (0..SEQUENCES).try_for_each(|sequence| {
+        (0..speed::repetitions(SEQUENCES)).try_for_each(|sequence| {
             let pair =
                 if sequence % 2 == 0 { random.one_of(&pairs) } else { *random.one_of(&of_proc) };
             pair.any_calls(&mut random).with_context(|| {

@@ -14,7 +14,7 @@ use libtest_mimic::Trial;
 use support::{Group, Need, Ran, Verdict, container, daemon, trial};
 
 const NESTED: &[Need] =
-    &[Need::Container, Need::UserNamespaces, Need::Program("bwrap", "bubblewrap")];
+    &[Need::Container, Need::Speed, Need::UserNamespaces, Need::Program("bwrap", "bubblewrap")];
 const PODMAN: &[Need] = &[
     Need::Container,
     Need::UserNamespaces,

@@ -2,8 +2,9 @@
 //! of half a GiB and one CPU.
 //!
 //! At every commit each program must say what docs/COMPATIBILITY.md says of it with
-//! the files of `portholefs`: the container's number, if it looks into files. The
-//! long tier runs them all four ways, and writes the page (`table`).
+//! the files of `portholefs`: the container's number, if it looks into files; in the
+//! VM only those that people ask first. The long tier runs them all, everywhere, four
+//! ways, and writes the page (`table`).
 
 mod page;
 mod programs;
