@@ -1,10 +1,12 @@
 //! System calls that ask how big the machine is: what they say, and that they are the
 //! kernel's in everything else.
 
-use anyhow::Result;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::Trial;
 use support::needs::online_cpus;
-use support::{Container, Need, Ran, Verdict, container, trial};
+use support::{Container, Need, Ran, Verdict, binaries, container, daemon, trial};
 
 const PYTHON: Need = Need::File("/usr/bin/python3", "python3");
 const CPU: &[Need] = &[Need::Container, Need::Controller("cpu"), Need::Cpus(2), PYTHON];
@@ -41,6 +43,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("sysinfo_is_what_the_files_say", MEMORY, || sysinfo_is_what_the_files_say("")),
         trial("a_static_program_is_told_too", MEMORY, || sysinfo_is_what_the_files_say("-static")),
         trial("a_32_bit_program_is_told_too", COMPAT, || sysinfo_is_what_the_files_say("-m32")),
+        trial("loads_are_those_of_the_file", MORE, loads_are_those_of_the_file),
+        trial("calls_are_counted", CPU, calls_are_counted),
         trial("exec_is_answered_too", MORE, exec_is_answered_too),
         trial("the_kernel_answers_when_told_to", MORE, the_kernel_answers_when_told_to),
         trial("taskset_and_numactl_work", NUMACTL, taskset_and_numactl_work),
@@ -180,6 +184,64 @@ gcc {flags} -o /tmp/ask /tmp/ask.c && /tmp/ask && awk '/^SwapTotal/{{print $2 * 
     ran.equal("CPUs", &cpus, &"1")?;
     ran.equal("bytes of a long", &long, &if flags == "-m32" { "4" } else { "8" })?;
     ran.between("seconds", uptime.parse()?, 0, 60)
+}
+
+/// The file is read by one process and the call answered by another, and both sample: also
+/// while a load rises, and where the call came first.
+fn loads_are_those_of_the_file() -> Verdict {
+    let script = "\
+import ctypes, os, time
+libc = ctypes.CDLL(None)
+told = (ctypes.c_ulong * 32)()
+def by_call():
+    if libc.sysinfo(ctypes.byref(told)): raise OSError
+    loads = [(load >> 5) + 10 for load in told[1:4]]
+    return ['%d.%02d' % (load >> 11, (load & 2047) * 100 >> 11) for load in loads]
+def by_file(): return open('/proc/loadavg').read().split()[:3]
+child = os.fork()
+while child == 0: pass
+seen, compared = set(), 0
+for turn in range(26):
+    # Between two that are the same there was no sample.
+    before, between, after = (by_file(), by_call(), by_file()) if turn else (by_call(), by_file(), by_call())
+    if before == after:
+        compared += 1
+        seen.add(before[0])
+        if between != before: print(turn, between, before)
+    time.sleep(.5)
+os.kill(child, 9)
+print('same' if compared > 20 and len(seen) > 1 else (compared, seen))
+";
+    check(&["--cpus", "1"], script, "same")
+}
+
+fn calls_are_counted() -> Verdict {
+    let affinity = |outcome| {
+        let series =
+            format!("porthole_calls_total{{call=\"sched_getaffinity\",outcome=\"{outcome}\"}}");
+        metric(&series)
+    };
+    let _lasts = Container::sleeping(&["--cpus", "1"])?;
+    let (answered, failed) = (affinity("container")?, affinity("error")?);
+    let script = "\
+import ctypes, os
+for _ in range(3): os.sched_getaffinity(0)
+ctypes.CDLL(None).sched_getaffinity(0, 128, ctypes.c_void_p(1))
+";
+    python(&["--cpus", "1"], script)?;
+    ensure!(affinity("container")? >= answered + 3, "three calls that were answered are not told");
+    ensure!(affinity("error")? > failed, "one that failed is not told");
+    ensure!(metric("porthole_table_used{table=\"listeners\"}")? >= 1, "one listener is held");
+    Ok(())
+}
+
+/// What the shared daemon tells of itself.
+fn metric(series: &str) -> Result<u64> {
+    let mut command = Command::new(binaries::path("portholefs")?);
+    let ran = Ran::new(command.arg("metrics").arg(daemon::shared()?))?.succeeded()?;
+    let line = ran.stdout.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    let value = line.with_context(|| format!("there is no {series}\n{ran}"))?;
+    value.parse().with_context(|| format!("{series} is {value}"))
 }
 
 fn exec_is_answered_too() -> Verdict {

@@ -10,23 +10,13 @@ use libtest_mimic::Trial;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use support::random::Random;
-use support::{Need, Ran, Verdict, alone, container, daemon, process, speed};
+use support::{Need, Verdict, alone, daemon, process, speed};
 
 use crate::callers::{Callers, Seen};
 
 const QUICK: &[Need] = &[Need::Container, Need::Controller("memory"), Need::Controller("cpu")];
 const LONG: &[Need] =
     &[Need::Container, Need::Controller("memory"), Need::Controller("cpu"), Need::Full];
-const PYTHON: &[Need] =
-    &[Need::Container, Need::Controller("cpu"), Need::File("/usr/bin/python3", "python3")];
-
-const MILLION: &[Need] = &[
-    Need::Container,
-    Need::Controller("cpu"),
-    Need::File("/usr/bin/python3", "python3"),
-    Need::Full,
-];
-
 /// How long a call may take while answerers are killed.
 const STALL: Duration = Duration::from_secs(2);
 
@@ -41,8 +31,6 @@ pub(crate) fn trials() -> Vec<Trial> {
         }),
         alone("a_stopped_answerer_is_replaced", QUICK, a_stopped_answerer_is_replaced),
         alone("a_killed_holder_is_replaced", QUICK, a_killed_holder_is_replaced),
-        alone("hostile_callers_harm_nobody_else", PYTHON, || hostile(20_000)),
-        alone("a_million_hostile_calls_leak_nothing", MILLION, || hostile(1_000_000)),
     ]
 }
 
@@ -90,7 +78,7 @@ fn kills(containers: usize, count: u32) -> Verdict {
     nothing_wrong(&callers.finish()?, &format!("{count} kills under {containers} containers"))
 }
 
-fn nothing_wrong(seen: &Seen, what: &str) -> Verdict {
+pub(crate) fn nothing_wrong(seen: &Seen, what: &str) -> Verdict {
     eprintln!("{what}: {} calls, the longest took {:?}", seen.calls, seen.longest);
     ensure!(seen.faults.is_empty(), "{what}: {:?}", seen.faults);
     ensure!(seen.longest < speed::time(STALL), "{what}: a call took {:?}", seen.longest);
@@ -134,88 +122,4 @@ fn a_killed_holder_is_replaced() -> Verdict {
     ensure!(seen.faults.len() <= 3 * 4, "{:?}", seen.faults);
     ensure!(seen.longest < speed::time(STALL), "a call took {:?}", seen.longest);
     Ok(())
-}
-
-/// Pointers to nothing, to memory that is taken away meanwhile, and callers that are
-/// killed in mid-call; prints what was answered that the kernel would not have.
-const HOSTILE: &str = "\
-import ctypes, mmap, os, random, signal, sys, threading
-NUMBERS = {'x86_64': (99, 204, 203), 'aarch64': (179, 123, 122)}[os.uname().machine]
-SYSINFO, GET, SET = NUMBERS
-libc = ctypes.CDLL(None, use_errno=True)
-def call(*words):
-    said = libc.syscall(*[ctypes.c_long(word) for word in words])
-    return said if said >= 0 else -ctypes.get_errno()
-wrong = {}
-def expect(what, said, *allowed):
-    if said not in allowed: wrong[what] = said
-EFAULT, EINVAL, ESRCH, EPERM = -14, -22, -3, -1
-libc.mmap.restype = ctypes.c_void_p
-# Far from where the kernel puts what comes later.
-page = libc.mmap(ctypes.c_void_p(0x10000000), 8192, 3, 0x100022, -1, 0)
-libc.munmap(ctypes.c_void_p(page + 4096), 4096)
-def bad():
-    for place in (0, 8, page + 4096, page + 4090, 0xffffffff81000000, 2**63, -1):
-        expect('sysinfo at %x' % place, call(SYSINFO, place), EFAULT)
-        expect('get at %x' % place, call(GET, 0, 1024, place), EFAULT)
-        expect('set at %x' % place, call(SET, 0, 1024, place), EFAULT)
-    for length in (0, 1, 7, 9, 0x100000001):
-        expect('length %d' % length, call(GET, 0, length, page), EINVAL)
-    for pid in (-1, 2**31 - 1, 4000000):
-        expect('pid %d' % pid, call(GET, pid, 1024, page), ESRCH)
-        expect('set pid %d' % pid, call(SET, pid, 1024, page), ESRCH, EINVAL)
-    expect('a good one', call(GET, 0, 1024, page), *range(8, 1025))
-def race():
-    other = libc.mmap(None, 4096, 3, 0x22, -1, 0)
-    stop = []
-    def flip():
-        while not stop:
-            libc.mprotect(ctypes.c_void_p(other), 4096, 0)
-            libc.munmap(ctypes.c_void_p(other), 4096)
-            libc.mmap(ctypes.c_void_p(other), 4096, 3, 0x32, -1, 0)
-    thread = threading.Thread(target=flip)
-    thread.start()
-    for _ in range(200): expect('racing', call(SYSINFO, other + 4000 - 112), 0, EFAULT)
-    stop.append(1)
-    thread.join()
-def killed():
-    child = os.fork()
-    if child == 0:
-        while True: call(SYSINFO, page)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-calls = int(sys.argv[1])
-while calls > 0:
-    bad(); race(); killed()
-    for _ in range(500): expect('many', call(GET, 0, 1024, page), *range(8, 1025))
-    calls -= 750
-print(wrong or 'nothing wrong')
-";
-
-/// Open descriptors and bytes of memory of the answerer.
-fn held(answerer: Pid) -> Result<(usize, u64)> {
-    let open = std::fs::read_dir(format!("/proc/{answerer}/fd"))?.count();
-    let status = std::fs::read_to_string(format!("/proc/{answerer}/status"))?;
-    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let resident = resident.and_then(|line| line.split_ascii_whitespace().next()?.parse().ok());
-    Ok((open, resident.context("no VmRSS")?))
-}
-
-fn hostile(calls: u32) -> Verdict {
-    let calls = speed::repetitions(calls).to_string();
-    let words = ["/usr/bin/python3", "-c", HOSTILE, &calls];
-    // What is made once is made.
-    let warm = Ran::new(&mut container::run_command(&["--cpus", "1"], &["nproc"])?)?.succeeded()?;
-    let callers = Callers::start(3)?;
-    let answerer = process::child(holder()?, "portholefs")?;
-    let before = held(answerer)?;
-    let ran = container::run(&["--cpus", "1"], &words)?.succeeded()?;
-    ran.equal("hostile calls", &ran.stdout.trim(), &"nothing wrong")?;
-    let seen = callers.finish()?;
-    let after = held(answerer)?;
-    eprintln!("descriptors and KiB before and after {calls} hostile calls: {before:?} {after:?}");
-    // Files of a container that has ended are kept open for a while, and are bounded.
-    warm.between("descriptors", after.0 as u64, 0, before.0 as u64 + 64)?;
-    warm.between("KiB resident", after.1, 0, before.1 + 8192)?;
-    nothing_wrong(&seen, "beside hostile callers")
 }

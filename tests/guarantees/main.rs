@@ -12,6 +12,8 @@ mod contained;
 mod crash;
 mod faults;
 mod heal;
+mod holders;
+mod hostile;
 mod managed;
 mod monitored;
 mod orphaned;
@@ -39,6 +41,8 @@ fn main() -> ExitCode {
         crash::trials(),
         faults::trials(),
         heal::trials(),
+        holders::trials(),
+        hostile::trials(),
         managed::trials(),
         orphaned::trials(),
         private::trials(),

@@ -18,12 +18,14 @@ use nix::sys::signal::Signal;
 use nix::unistd::{self, Pid};
 use tracing::{info, warn};
 
+use super::beside::Beside;
 use super::listeners::Listeners;
 use super::notes::{Notes, THREADS, Taken};
 use super::turn::Answers;
 use super::{descriptors, rights};
 use crate::config::Settings;
 use crate::serve::Server;
+use crate::shared::Shared;
 use crate::sys::{clock, descriptor, process as processes, shared_memory, timer};
 
 /// How often the holder looks for calls that take too long, while any is answered.
@@ -33,6 +35,9 @@ pub(super) const WATCH_INTERVAL: Duration = Duration::from_millis(250);
 /// tried again.
 const FALLBACK_LIFE: Duration = Duration::from_secs(10);
 
+/// What an answerer says that has lost its holder before it began.
+const HOLDER_GONE: &str = "the process that holds listeners has ended";
+
 /// What the holder tells an answerer on its command line.
 #[derive(Debug)]
 pub struct AnswererOptions {
@@ -40,6 +45,8 @@ pub struct AnswererOptions {
     pub fallback: bool,
     /// How to read.
     pub settings: Settings,
+    /// The memory of the daemon beside which it answers, where there is one.
+    pub daemon: Option<&'static Shared>,
 }
 
 /// Lives the life of an answerer; returns only on errors.
@@ -48,25 +55,28 @@ pub struct AnswererOptions {
 ///
 /// Why it cannot answer.
 pub fn run(options: AnswererOptions) -> io::Result<()> {
-    let holder = holder()?;
     let memory = descriptor::inherited(descriptors::MEMORY)?;
     let watch = descriptor::inherited(descriptors::WATCH)?;
     let wake = descriptor::inherited(descriptors::WAKE)?;
     let notes = shared_memory::map_notes(memory.as_fd())?;
+    let holder = holder(notes)?;
     keep_notes(notes);
+    let beside = Beside::new(options.daemon);
     let server = if options.fallback {
         None
     } else {
-        Some(Server::new(options.settings).map_err(io::Error::other)?)
+        let server = Server::new(options.settings).map_err(io::Error::other)?;
+        Some(server.with_memory(Box::new(beside)))
     };
     rights::give_up()?;
     let answerer = Arc::new(Answerer {
-        answers: Answers::new(server, notes)?,
+        answers: Answers::new(server, beside)?,
+        beside,
         listeners: Listeners::new(notes, holder)?,
         notes,
         watch,
     });
-    answerer.listeners.follow()?;
+    answerer.follow()?;
     answerer.replay();
     notes.answers.store(1, SeqCst);
     start_threads(&answerer)?;
@@ -78,7 +88,7 @@ pub fn run(options: AnswererOptions) -> io::Result<()> {
     }
     loop {
         wait(&wake)?;
-        answerer.listeners.follow()?;
+        answerer.follow()?;
     }
 }
 
@@ -86,17 +96,20 @@ pub fn run(options: AnswererOptions) -> io::Result<()> {
 #[derive(Debug)]
 struct Answerer {
     answers: Answers,
+    beside: Beside,
     listeners: Listeners,
     notes: &'static Notes,
     watch: OwnedFd,
 }
 
-/// The holder, which is our parent: without it there is nobody to go on after us.
-fn holder() -> io::Result<OwnedFd> {
+/// The holder, which is our parent and ends us with itself: without it there is nobody to
+/// go on after us, and whoever waits for our end would wait for ever.
+fn holder(notes: &Notes) -> io::Result<OwnedFd> {
     prctl::set_pdeathsig(Signal::SIGKILL)?;
-    let parent = parent_id();
-    let holder = processes::pidfd_open(Pid::from_raw(parent.cast_signed()))?;
-    if parent_id() == parent { Ok(holder) } else { Err(Errno::ESRCH.into()) }
+    let pid = notes.holder.load(SeqCst);
+    let holder = processes::pidfd_open(Pid::from_raw(pid.cast_signed()));
+    // It may have been killed before we were to be told of it.
+    if pid != 0 && parent_id() == pid { Ok(holder?) } else { Err(io::Error::other(HOLDER_GONE)) }
 }
 
 /// Brings the notes into memory, to stay there.
@@ -132,6 +145,12 @@ fn wait(wake: &OwnedFd) -> io::Result<()> {
 }
 
 impl Answerer {
+    /// Opens listeners that have come, and closes those that have gone.
+    fn follow(&self) -> io::Result<()> {
+        self.beside.tell_listeners(self.notes);
+        self.listeners.follow()
+    }
+
     /// Answers what answerers before have taken and not answered.
     fn replay(&self) {
         let mut replayed = 0;
@@ -145,6 +164,7 @@ impl Answerer {
             taken.end();
         }
         let takeovers = self.notes.takeovers.load(SeqCst);
+        self.beside.count_takeovers(self.notes);
         info!(takeovers, replayed, "answering system calls");
     }
 

@@ -115,6 +115,46 @@ pub(super) fn hear(socket: &OwnedFd) -> Option<Wish> {
         Ok(Some((b'e', None))) => Some(Wish::End),
         Ok(Some(_other)) => Some(Wish::Nonsense),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+        // It has gone without reading our word, which the kernel tells once, and before
+        // what it had said.
+        Err(error) if error.kind() == io::ErrorKind::ConnectionReset => None,
         Ok(None) | Err(_) => Some(Wish::Gone),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::sys::socket::socketpair;
+
+    use super::*;
+
+    fn pair() -> (OwnedFd, OwnedFd) {
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags).unwrap()
+    }
+
+    /// What is heard in the end, of at most three looks.
+    fn heard(socket: &OwnedFd) -> Option<Wish> {
+        (0..3).find_map(|_look| hear(socket))
+    }
+
+    #[test]
+    fn who_goes_without_reading_is_heard_all_the_same() {
+        let (ours, theirs) = pair();
+        say(&ours, Word::Yes);
+        nix::unistd::write(&theirs, b"e").unwrap();
+        drop(theirs);
+        assert!(matches!(heard(&ours), Some(Wish::End)));
+        assert!(matches!(heard(&ours), Some(Wish::Gone)));
+    }
+
+    #[test]
+    fn who_says_nothing_is_not_gone() {
+        let (ours, theirs) = pair();
+        assert!(heard(&ours).is_none());
+        nix::unistd::write(&theirs, b"x").unwrap();
+        assert!(matches!(heard(&ours), Some(Wish::Nonsense)));
+        drop(theirs);
+        assert!(matches!(heard(&ours), Some(Wish::Gone)));
     }
 }

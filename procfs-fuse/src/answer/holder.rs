@@ -34,9 +34,10 @@ use tracing::{info, warn};
 use super::answerer::WATCH_INTERVAL;
 use super::connection::{self, Wish, Word, hear, may_ask, say, say_kept};
 use super::descriptors;
-use super::notes::{LISTENERS, Notes};
+use super::notes::Notes;
 use super::table::{Entry, Table};
 use crate::log::limited;
+use crate::shared::calls::LISTENERS;
 use crate::sys::process::CommandLine;
 use crate::sys::{clock, descriptor, process, shared_memory, timer};
 
@@ -173,6 +174,7 @@ impl Holder {
     fn new(options: HolderOptions, lock: Flock<File>) -> io::Result<Self> {
         let memory = shared_memory::create_notes()?;
         let notes = shared_memory::map_notes(memory.as_fd())?;
+        notes.holder.store(std::process::id(), SeqCst);
         descriptor::place(memory.as_fd(), descriptors::MEMORY)?;
         descriptor::place(timer::create()?.as_fd(), descriptors::WATCH)?;
         descriptor::place(EventFd::from_flags(EfdFlags::EFD_CLOEXEC)?.as_fd(), descriptors::WAKE)?;

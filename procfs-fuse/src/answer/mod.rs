@@ -23,6 +23,7 @@
 //! Whatever goes wrong here, the kernel answers as if we were not there.
 
 pub mod answerer;
+mod beside;
 pub mod call;
 pub mod connection;
 pub mod holder;

@@ -13,10 +13,7 @@ use std::sync::atomic::{
 };
 
 use super::call::Raw;
-
-/// Listeners that can be held at once: a container has one, and one more for each
-/// `porthole exec` while what that started lives.
-pub const LISTENERS: usize = 2048;
+use crate::shared::calls::LISTENERS;
 
 /// Threads of an answerer. One that is kept waiting by its caller's memory, which a
 /// container may do on purpose, keeps nobody else waiting.
@@ -35,12 +32,12 @@ pub struct Notes {
     pub answers: AtomicU32,
     /// 1 while the timer that watches for calls that take too long is running.
     pub watch_armed: AtomicU32,
-    /// Calls answered by us.
-    pub answered: AtomicU64,
-    /// Calls left to the kernel.
-    pub left: AtomicU64,
     /// Answerers that had to be replaced.
     pub takeovers: AtomicU64,
+    /// Of these, those that were counted where the daemon tells of them.
+    pub counted_takeovers: AtomicU64,
+    /// The holder's pid: an answerer that has another parent has lost it.
+    pub holder: AtomicU32,
     /// The holder's listeners.
     pub listeners: [Place; LISTENERS],
 }

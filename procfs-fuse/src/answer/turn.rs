@@ -2,20 +2,22 @@
 
 use std::io;
 use std::os::fd::AsFd;
-use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::Ordering::SeqCst;
 
 use cgroupfs::cpu_list::{self, CpuList};
 use nix::errno::Errno;
 use tracing::debug;
 
+use super::beside::Beside;
 use super::call::{Affinity, Call};
 use super::layout;
 use super::listeners::Listener;
-use super::notes::{Notes, Taken};
+use super::notes::Taken;
 use super::target;
 use super::waiting::{Gone, Waiting};
 use crate::readings::page_size;
 use crate::serve::Server;
+use crate::shared::calls::Answered;
 use crate::sys::notify::Answer;
 use crate::sys::{affinity, clock, notify};
 use crate::view::affinity::{Placed, placed, shown};
@@ -40,7 +42,7 @@ struct Masks {
 pub(super) struct Answers {
     /// `None`: everything is left to the kernel.
     server: Option<Server>,
-    notes: &'static Notes,
+    beside: Beside,
     masks: Masks,
     page_size: u64,
 }
@@ -73,14 +75,14 @@ impl Answers {
     /// # Errors
     ///
     /// When the kernel does not tell how many CPUs there can be.
-    pub(super) fn new(server: Option<Server>, notes: &'static Notes) -> io::Result<Self> {
+    pub(super) fn new(server: Option<Server>, beside: Beside) -> io::Result<Self> {
         let possible = std::fs::read_to_string("/sys/devices/system/cpu/possible")?;
         let possible = cpu_list::parse(&possible).map_err(io::Error::other)?;
         let masks = Masks {
             cpu_ids: possible.iter().last().map_or(1, |last| last + 1),
             size: affinity::mask_of(0)?.len(),
         };
-        Ok(Self { server, notes, masks, page_size: page_size() })
+        Ok(Self { server, beside, masks, page_size: page_size() })
     }
 
     /// Answers the call in `taken`, and forgets it.
@@ -92,13 +94,12 @@ impl Answers {
             Some(waiting) => self.decide(&waiting, taken),
             None => Some(Answer::Kernel),
         };
-        if let (Some(answer), Some(id)) = (answer, taken.request.id()) {
-            let counter =
-                if answer == Answer::Kernel { &self.notes.left } else { &self.notes.answered };
-            counter.fetch_add(1, Relaxed);
-            if let Err(error) = notify::answer(listener.as_fd(), id, answer) {
-                debug!(%error, "nobody waits for an answer");
-            }
+        let sent = answer.zip(taken.request.id()).filter(|(answer, id)| {
+            let sent = notify::answer(listener.as_fd(), *id, *answer);
+            sent.inspect_err(|error| debug!(%error, "nobody waits for an answer")).is_ok()
+        });
+        if let Some(call) = taken.request.raw().call() {
+            self.beside.count(&call, outcome(sent.map(|(answer, _id)| answer)));
         }
         taken.end();
     }
@@ -175,6 +176,16 @@ impl Masks {
     /// How many bytes of the caller's mask count.
     fn length(&self, call: &Affinity) -> usize {
         self.size.min(call.length as usize)
+    }
+}
+
+/// What is counted of a call that was `answered`, or was not because its caller had gone.
+fn outcome(answered: Option<Answer>) -> Answered {
+    match answered {
+        Some(Answer::Value(_)) => Answered::Container,
+        Some(Answer::Error(_)) => Answered::Error,
+        Some(Answer::Kernel) => Answered::Kernel,
+        None => Answered::Gone,
     }
 }
 

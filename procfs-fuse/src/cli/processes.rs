@@ -12,7 +12,7 @@ use super::{CommonArgs, ServeArgs, announcement, done, failed_with_hint};
 use crate::answer::answerer::{self, AnswererOptions};
 use crate::config::{Settings, door_socket, metrics_socket};
 use crate::daemon::command_lines::Words;
-use crate::daemon::{calls, mount_point, worker_group};
+use crate::daemon::{calls, memory, mount_point, worker_group};
 use crate::fuse::worker::{self, WorkerOptions};
 use crate::inject;
 use crate::keeper;
@@ -75,6 +75,7 @@ pub(super) struct ChildArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct AnswererArgs {
+    mount_point: PathBuf,
     #[arg(long)]
     fallback: bool,
     #[command(flatten)]
@@ -135,7 +136,8 @@ fn heal(args: &ChildArgs) -> ExitCode {
 fn answerer(args: &AnswererArgs) -> ExitCode {
     args.common.start();
     let (fallback, settings) = (args.fallback, Settings::default());
-    done(answerer::run(AnswererOptions { fallback, settings }))
+    let daemon = memory::beside(&args.mount_point);
+    done(answerer::run(AnswererOptions { fallback, settings, daemon }))
 }
 
 fn unmount(args: &ChildArgs) -> ExitCode {

@@ -75,7 +75,7 @@ impl Words {
     /// As [`keeper`](Self::keeper).
     pub fn answerer(&self, options: &[&str]) -> io::Result<CommandLine> {
         let words = ["answerer"].iter().chain(options).map(OsStr::new);
-        self.command(&words.collect::<Vec<_>>(), Path::new(""))
+        self.command(&words.collect::<Vec<_>>(), &self.mount_point)
     }
 
     fn command(&self, words: &[&OsStr], last: &Path) -> io::Result<CommandLine> {

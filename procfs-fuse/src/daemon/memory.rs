@@ -9,10 +9,19 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::atomic::Ordering::SeqCst;
 
-use crate::daemon::lock::Status;
+use tracing::debug;
+
+use crate::daemon::lock::{self, Status};
 use crate::shared::header::TABLES;
 use crate::shared::{Shared, descriptors};
 use crate::sys::shared_memory;
+
+/// The memory of the daemon of `mount_point`; `None` where there is none that we know.
+pub fn beside(mount_point: &Path) -> Option<&'static Shared> {
+    let status = lock::last_status(mount_point);
+    let memory = status.map_err(io::Error::other).and_then(|status| of(&status));
+    memory.inspect_err(|error| debug!(%error, "on its own, without the daemon's memory")).ok()
+}
 
 /// Maps the memory of the daemon that says `status` of itself.
 ///

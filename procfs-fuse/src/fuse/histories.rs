@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use parking_lot::Mutex;
 
-use crate::history::History;
+use crate::history::{History, LoadShown};
 use crate::serve::Memory;
 use crate::shared::Shared;
 use crate::shared::histories::Place;
@@ -50,6 +50,14 @@ impl Memory for SharedHistories {
             let words = plain::words(history);
             self.shared.histories.store(place, &words, clock::boottime_ns());
         });
+    }
+
+    fn load_shown(&self, container: u64) -> Option<LoadShown> {
+        self.shared.loads.shown(container)
+    }
+
+    fn show_load(&self, container: u64, load: &LoadShown) {
+        self.shared.loads.show(container, load);
     }
 }
 

@@ -60,6 +60,8 @@ pub static METRICS: &[Metric] = &[
     QUARANTINED_ANSWERS,
     HEALED_MOUNTS,
     UNRECORDED_OPENS,
+    CALLS,
+    CALL_TAKEOVERS,
     TABLE_USED,
     TABLE_SIZE,
     TABLES_RENEWED,
@@ -202,6 +204,24 @@ pub(super) const UNRECORDED_OPENS: Metric = Metric {
     labels: &[],
     stability: Stable,
     help: "Files opened while the table of open files, or a container's share of it, was full",
+};
+
+/// Fed by `beside.count(`.
+pub(super) const CALLS: Metric = Metric {
+    name: "porthole_calls_total",
+    kind: Counter,
+    labels: &["call", "outcome"],
+    stability: Stable,
+    help: "System calls of containers by what they were answered with",
+};
+
+/// Fed by `calls.takeovers.add(`.
+pub(super) const CALL_TAKEOVERS: Metric = Metric {
+    name: "porthole_call_takeovers_total",
+    kind: Counter,
+    labels: &[],
+    stability: Stable,
+    help: "Processes that answer system calls that were replaced because they died or hung",
 };
 
 /// Fed by `record.publish(`.

@@ -17,6 +17,7 @@ use super::occupancy::Occupancy;
 use super::processes::{self, Process};
 use crate::catalog::CATALOG;
 use crate::shared::Shared;
+use crate::shared::calls::{Answered, SystemCall};
 use crate::shared::counters::{Asked, BOUNDS_NS, FileReads, Outcome, Reason};
 use crate::sys::clock;
 
@@ -63,6 +64,7 @@ impl Collector for Look {
         let out = &mut encoder;
         self.reads(out)?;
         self.life(out)?;
+        self.calls(out)?;
         self.tables(out)?;
         self.costs(out)
     }
@@ -115,14 +117,29 @@ impl Look {
         count(out, &metric::UNRECORDED_OPENS, header.unrecorded_opens.load(SeqCst))
     }
 
+    /// What was asked by system call and how it was answered.
+    fn calls(&self, out: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let calls = &self.shared.counters.calls;
+        let mut family = begin(out, &metric::CALLS)?;
+        for call in SystemCall::ALL {
+            for outcome in Answered::ALL {
+                let labels = [("call", call.word()), (OUTCOME, outcome.word())];
+                counter(&mut family, &labels, calls.counted(*call, *outcome))?;
+            }
+        }
+        count(out, &metric::CALL_TAKEOVERS, calls.takeovers.get())
+    }
+
     /// How full the memory is.
     fn tables(&self, out: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let Occupancy { open_files, texts, histories, private_trees, .. } = self.occupancy;
+        let Occupancy { open_files, texts, histories, private_trees, listeners, .. } =
+            self.occupancy;
         let tables = [
             ("open_files", open_files),
             ("texts", texts),
             ("histories", histories),
             ("private_trees", private_trees),
+            ("listeners", listeners),
         ];
         let mut family = begin(out, &metric::TABLE_USED)?;
         for (name, table) in tables {

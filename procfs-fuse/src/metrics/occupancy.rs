@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use serde::{Deserialize, Serialize};
 
 use crate::shared::Shared;
+use crate::shared::calls::LISTENERS;
 use crate::shared::histories::CONTAINERS;
 use crate::shared::open_table::{RECORDS, Record, Use};
 use crate::shared::private_trees::TREES;
@@ -36,6 +37,8 @@ pub struct Occupancy {
     pub histories: Table,
     /// Containers that have a tree of their own.
     pub private_trees: Table,
+    /// Containers whose system calls are answered, and what was run in them since.
+    pub listeners: Table,
     /// Pairs of container and file that are answered with the host's text.
     pub quarantined: u64,
     /// Workers that were killed and are not dead yet.
@@ -55,6 +58,10 @@ impl Occupancy {
             texts: Table::new(open().map(chunks).sum(), CHUNKS),
             histories: Table::new(shared.histories.remembered().count(), CONTAINERS),
             private_trees: Table::new(shared.private_trees.all().count(), TREES),
+            listeners: Table {
+                used: shared.counters.calls.listeners.get(),
+                size: LISTENERS as u64,
+            },
             quarantined: shared.quarantine.held(now_ns),
             stuck_workers: banks.filter(|bank| is_stuck(bank.state())).count() as u64,
         }
@@ -97,6 +104,7 @@ mod tests {
         shared.open_table.records[2].begin(); // still opening
         shared.histories.make_room(7);
         shared.private_trees.make(1, &[0; crate::serve::OPENING_WORDS]).unwrap();
+        shared.counters.calls.listeners.set(4);
         shared.quarantine.strike(5, 1);
         shared.quarantine.strike(5, 1);
         shared.banks[1].set_state(State::Hung);
@@ -106,6 +114,7 @@ mod tests {
             texts: Table::new(2, CHUNKS),
             histories: Table::new(1, CONTAINERS),
             private_trees: Table::new(1, TREES),
+            listeners: Table::new(4, LISTENERS),
             quarantined: 1,
             stuck_workers: 1,
         };

@@ -39,7 +39,8 @@ pub enum Next {
 impl LoadAverage {
     /// The averages at `now_ns`, and whether sampling has to be begun.
     ///
-    /// A process that takes over goes on from what was `shown` before. Else, while
+    /// What another process has `shown`, and was as far with, is shown again; one that takes
+    /// over goes on from there. Else, while
     /// it is not sampled, all that is known is the CPU time used since it last was,
     /// or since the container began at `started_ns`, on the machine's `cpus`. What is
     /// shown now is noted.
@@ -58,16 +59,18 @@ impl LoadAverage {
         let mut state = self.0.lock();
         if let Some(state) = state.as_mut().filter(|state| state.sampled) {
             state.last_read_ns = now_ns;
+            state.follow(shown);
             *shown = state.shown();
             return Ok((Load { averages: state.averages }, false));
         }
-        if state.is_none() && is_recent(shown, now_ns) {
-            // The next sample makes up for the periods since then.
-            *state = Some(State::continuing(shown, now_ns));
+        let running = files.tasks(0)?.map_or(0, |tasks| tasks.running);
+        if state.is_none_or(|own| own.at_ns < shown.at_ns) && is_recent(shown, now_ns) {
+            let continued = state.insert(State::continuing(shown, now_ns));
+            continued.pass(now_ns, running);
+            *shown = continued.shown();
             return Ok((Load { averages: shown.averages }, true));
         }
         let used_ns = used_ns(files)?;
-        let running = files.tasks(0)?.map_or(0, |tasks| tasks.running);
         let since = state.map_or((started_ns.unwrap_or(now_ns), 0), |old| (old.at_ns, old.used_ns));
         let (used, elapsed) = (used_ns.saturating_sub(since.1), now_ns.saturating_sub(since.0));
         let averages = average::seed(running, used, elapsed, cpus);
@@ -91,9 +94,7 @@ impl LoadAverage {
             sampled.is_ok() && now_ns.saturating_sub(state.last_read_ns) < STOP_AFTER_NS;
         let (used_ns, tasks) = sampled?;
         let active = tasks.map_or(0, |tasks| tasks.running + tasks.blocked);
-        let periods = now_ns.saturating_sub(state.at_ns) / average::PERIOD_NS;
-        state.averages = average::after(state.averages, periods, active);
-        state.at_ns += periods * average::PERIOD_NS;
+        state.pass(now_ns, active);
         state.used_ns = used_ns;
         Ok(if state.sampled { Next::Continue } else { Next::Stop })
     }
@@ -103,6 +104,21 @@ impl State {
     fn continuing(shown: &LoadShown, now_ns: u64) -> Self {
         let LoadShown { averages, at_ns, used_ns } = *shown;
         Self { averages, sampled: true, at_ns, used_ns, last_read_ns: now_ns }
+    }
+
+    /// Goes on from what another process has `shown` since, or of the same instant.
+    fn follow(&mut self, shown: &LoadShown) {
+        if shown.at_ns >= self.at_ns {
+            let LoadShown { averages, at_ns, used_ns } = *shown;
+            *self = Self { averages, at_ns, used_ns, ..*self };
+        }
+    }
+
+    /// Makes up for the periods until `now_ns`, in which `active` tasks ran or waited.
+    fn pass(&mut self, now_ns: u64, active: u64) {
+        let periods = now_ns.saturating_sub(self.at_ns) / average::PERIOD_NS;
+        self.averages = average::after(self.averages, periods, active);
+        self.at_ns += periods * average::PERIOD_NS;
     }
 
     fn shown(&self) -> LoadShown {
@@ -213,7 +229,7 @@ mod tests {
         let (seeded, _) = played.read(10 * PERIOD_NS);
         played.average = LoadAverage::default();
         played.use_cpu(0);
-        assert_eq!(played.read(11 * PERIOD_NS), (seeded, true));
+        assert_eq!(played.read(11 * PERIOD_NS), (average::after(seeded, 1, 1), true));
         played.sample(12 * PERIOD_NS);
         assert_eq!(played.read(12 * PERIOD_NS), (average::after(seeded, 2, 1), false));
         // After a minute that nobody looked, what was used meanwhile counts.
@@ -221,6 +237,26 @@ mod tests {
         played.use_cpu(60 * PERIOD_NS);
         let (later, _) = played.read(42 * PERIOD_NS);
         assert_eq!(later, average::seed(1, 60 * PERIOD_NS, 42 * PERIOD_NS, CPUS));
+    }
+
+    /// One reads the file while the other asks by sysinfo(2).
+    #[test]
+    fn two_processes_show_the_same() {
+        let mut played = Played::new();
+        let (seeded, _) = played.read(10 * PERIOD_NS);
+        let mut file = std::mem::take(&mut played.average);
+        assert_eq!(played.read(11 * PERIOD_NS), (average::after(seeded, 1, 1), true));
+        std::mem::swap(&mut played.average, &mut file);
+        played.sample(12 * PERIOD_NS);
+        // The other samples an instant later, when more is going on.
+        fs::write(played.root.path().join("11/task/11/stat"), "11 (x) R 1").unwrap();
+        std::mem::swap(&mut played.average, &mut file);
+        played.sample(12 * PERIOD_NS);
+        std::mem::swap(&mut played.average, &mut file);
+        let (told, _) = played.read(12 * PERIOD_NS);
+        assert_eq!(told, average::after(seeded, 2, 1));
+        std::mem::swap(&mut played.average, &mut file);
+        assert_eq!(played.read(12 * PERIOD_NS), (told, false));
     }
 
     #[test]

@@ -22,7 +22,7 @@ use parking_lot::{Mutex, RwLock};
 use super::memory::{Memory, NoMemory};
 use super::opening::{GroupIds, id_of};
 use crate::config::Settings;
-use crate::history::History;
+use crate::history::{History, LoadShown};
 use crate::readings::ContainerFiles;
 use crate::sampler::LoadAverage;
 use crate::scope::Groups;
@@ -170,6 +170,25 @@ impl Containers {
             self.memory.remember(name, &after);
         }
         result
+    }
+
+    /// Lets `step` look at the load averages of `container` that were shown last, and take
+    /// them further.
+    pub(super) fn with_load<R>(
+        &self,
+        container: &Container,
+        step: impl FnOnce(&mut LoadShown) -> R,
+    ) -> R {
+        let name = container.ids.name();
+        self.with_history(container, |history| {
+            let shown = self.memory.load_shown(name);
+            if let Some(shown) = shown.filter(|shown| shown.at_ns >= history.load.at_ns) {
+                history.load = shown;
+            }
+            let result = step(&mut history.load);
+            self.memory.show_load(name, &history.load);
+            result
+        })
     }
 
     /// How many containers have their files open.

@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use crate::history::History;
+use crate::history::{History, LoadShown};
 
 /// A memory that outlives the process; the FUSE side offers one.
 pub trait Memory: Debug + Send + Sync {
@@ -11,6 +11,14 @@ pub trait Memory: Debug + Send + Sync {
 
     /// Replaces what is remembered about a container.
     fn remember(&self, container: u64, history: &History);
+
+    /// The load averages of a container that were shown last, by whichever process.
+    fn load_shown(&self, _container: u64) -> Option<LoadShown> {
+        None
+    }
+
+    /// Notes the load averages of a container that are shown.
+    fn show_load(&self, _container: u64, _load: &LoadShown) {}
 }
 
 /// No such memory: a process on its own remembers for as long as it lives.

@@ -344,8 +344,7 @@ impl Server {
         started_ns: Option<u64>,
         cpus: u64,
     ) -> Result<Load, Fault> {
-        self.containers.with_history(container, |history| {
-            let shown = &mut history.load;
+        self.containers.with_load(container, |shown| {
             Ok(self.sampler.load(&container.load, files, now_ns, started_ns, shown, cpus)?)
         })
     }

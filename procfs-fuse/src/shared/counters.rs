@@ -13,6 +13,7 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use crate::shared::calls::Calls;
 use crate::shared::slots::SLOTS;
 
 /// Rows of the catalogue that can be told apart; more than it has.
@@ -119,6 +120,8 @@ label! {
     }
 }
 
+pub(super) use label;
+
 /// A number that grows.
 #[derive(Debug, Default)]
 #[repr(transparent)]
@@ -136,6 +139,8 @@ pub struct Counters {
     pub quarantines: Counter,
     /// Containers that the worker knows; set and not counted.
     pub containers: Counter,
+    /// System calls that were answered.
+    pub calls: Calls,
     lanes: [Lane; SLOTS],
 }
 
@@ -179,7 +184,7 @@ pub fn use_lane(number: usize) {
 }
 
 impl Counter {
-    const fn new() -> Self {
+    pub(super) const fn new() -> Self {
         Self(AtomicU64::new(0))
     }
 
@@ -208,6 +213,7 @@ impl Counters {
             healed_mounts: Counter::new(),
             quarantines: Counter::new(),
             containers: Counter::new(),
+            calls: Calls::new(),
             lanes: [const { Lane::new() }; SLOTS],
         }
     }

@@ -11,10 +11,12 @@
 //! What this folder does not do: system calls (`sys`), or decide anything about
 //! workers (`keeper`) and requests (`fuse`).
 
+pub mod calls;
 pub mod counters;
 pub mod descriptors;
 pub mod header;
 pub mod histories;
+pub mod loads;
 pub mod open_table;
 pub mod paths;
 pub mod private_trees;
@@ -45,6 +47,8 @@ pub struct Shared {
     pub texts: texts::Texts,
     /// What is remembered about containers.
     pub histories: histories::Histories,
+    /// What was shown of their load.
+    pub loads: loads::Loads,
     /// What is counted for whoever watches.
     pub counters: counters::Counters,
     /// What node numbers stand for.
@@ -62,6 +66,6 @@ mod tests {
     #[test]
     fn another_size_is_another_layout() {
         assert_eq!((header::LAYOUT, offset_of!(Shared, quarantine)), (4, 2_285_568));
-        assert_eq!((header::TABLES, size_of::<Shared>()), (5, 39_084_032));
+        assert_eq!((header::TABLES, size_of::<Shared>()), (6, 39_198_720));
     }
 }

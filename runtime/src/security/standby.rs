@@ -15,7 +15,7 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use nix::sys::uio::pread;
 
 use super::holder::{Held, Reservation};
-use crate::sys::seccomp::{leave_next_to_kernel, leave_to_kernel};
+use crate::sys::seccomp::{leave_next_to_kernel, leave_to_kernel, nobody_can_call};
 
 /// How often another holder is looked for while there is none.
 const RETRY: Duration = Duration::from_secs(5);
@@ -87,10 +87,17 @@ impl Standby {
         }
     }
 
-    /// The holder is dead, and its answerer too.
+    /// The holder has ended, and its answerer too.
     fn take_over(&mut self) -> nix::Result<()> {
-        if let Some(held) = self.held.take() {
+        let held = self.held.take();
+        if let Some(held) = &held {
             self.epoll.delete(&held.life)?;
+        }
+        // It ends by itself when it holds nothing: another one would begin for nobody.
+        if nobody_can_call(self.listener.as_fd())? {
+            return Ok(());
+        }
+        if let Some(held) = held {
             for id in taken(&held.memory) {
                 // Ids are different for each listener: most are not ours.
                 let _not_ours = leave_to_kernel(self.listener.as_fd(), id);

@@ -3,6 +3,7 @@
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::returned::new_fd;
 
@@ -118,6 +119,19 @@ pub(crate) fn leave_next_to_kernel(listener: BorrowedFd<'_>) -> nix::Result<()> 
         unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_RECV, &raw mut call) };
     Errno::result(ret)?;
     leave_to_kernel(listener, call.id)
+}
+
+/// True when no process is left that could make a call; Linux 5.9. An older kernel never
+/// says so.
+///
+/// # Errors
+///
+/// `EINTR`: a signal came first.
+pub(crate) fn nobody_can_call(listener: BorrowedFd<'_>) -> nix::Result<bool> {
+    let mut fds = [PollFd::new(listener, PollFlags::empty())];
+    poll(&mut fds, PollTimeout::ZERO)?;
+    let [listener] = fds;
+    Ok(listener.revents().is_some_and(|happened| happened.contains(PollFlags::POLLHUP)))
 }
 
 /// Has the kernel carry out the call `id`, which somebody has taken.
