@@ -61,6 +61,13 @@ pub fn lock_file(mount_point: &Path) -> PathBuf {
     mount_point.with_file_name(format!(".{name}.lock"))
 }
 
+/// By what mountinfo shows what the daemon that mounts at `mount_point` has made, in
+/// containers too: `portholefs:/var/lib/porthole/fs`. When nobody answers any more, it
+/// says whose a file was.
+pub fn mount_source(mount_point: &Path) -> String {
+    format!("portholefs:{}", mount_point.display())
+}
+
 /// The socket on which the daemon that mounts at `mount_point` tells its metrics:
 /// `/var/lib/porthole/.fs.metrics`.
 pub fn metrics_socket(mount_point: &Path) -> PathBuf {

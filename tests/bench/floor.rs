@@ -106,7 +106,7 @@ pub(crate) fn main() -> Option<ExitCode> {
 /// Answers until unmounted.
 fn serve(directory: &Path) -> Result<()> {
     let text = std::fs::read("/proc/meminfo").context("the kernel's meminfo")?;
-    let session = Session::mount(directory, Realm::Shared)?;
+    let session = Session::mount("floor", directory, Realm::Shared)?;
     let mut request = vec![0; REQUEST_LENGTH];
     let mut reply = Vec::new();
     loop {

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::Trial;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use support::{Daemon, Group, Need, Ran, Verdict, alone, binaries, process, trial};
+use support::{Daemon, Group, Need, Ran, Verdict, binaries, process, trial};
 
 const NEEDS: &[Need] = &[Need::Container, Need::Controller("memory")];
 
@@ -19,7 +19,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![
         trial("metrics_count_what_containers_read", NEEDS, metrics_count_what_containers_read),
         trial("metrics_outlive_the_worker", NEEDS, metrics_outlive_the_worker),
-        alone("healed_files_are_counted", NEEDS, healed_files_are_counted),
+        trial("healed_files_are_counted", NEEDS, healed_files_are_counted),
         trial("a_scraper_that_says_nothing_keeps_no_reader_waiting", NEEDS, a_silent_scraper),
         trial("status_tells_what_is_kept", NEEDS, status_tells_what_is_kept),
         trial("doctor_knows_whether_files_are_served", NEEDS, doctor_knows),

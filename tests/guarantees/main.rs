@@ -16,6 +16,7 @@ mod holders;
 mod hostile;
 mod managed;
 mod monitored;
+mod neighbours;
 mod orphaned;
 mod private;
 mod readers;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         holders::trials(),
         hostile::trials(),
         managed::trials(),
+        neighbours::trials(),
         orphaned::trials(),
         private::trials(),
         stuck::trials(),

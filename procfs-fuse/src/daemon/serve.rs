@@ -15,7 +15,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use tracing::{info, warn};
 
-use crate::config::{door_socket, metrics_socket};
+use crate::config::{door_socket, metrics_socket, mount_source};
 use crate::daemon::background::Announcement;
 use crate::daemon::command_lines::Words;
 use crate::daemon::lock::{Lock, LockError, Status};
@@ -132,18 +132,19 @@ fn begin(path: &Path) -> Result<(), ServeError> {
         0 => {}
         dead => info!(mounts = dead, "detached what a dead daemon left at {}", path.display()),
     }
-    let session = Session::mount(path, Realm::Shared)
+    let source = mount_source(path);
+    let session = Session::mount(&source, path, Realm::Shared)
         .map_err(|source| ServeError::Mount { path: path.to_owned(), source })?;
     info!(version = env!("CARGO_PKG_VERSION"), "mounted at {}", path.display());
     let device = mount_point::device(path)?.unwrap_or(0);
-    leave_for_keeper(&session, device).map_err(|source| {
+    leave_for_keeper(&session, device, &source).map_err(|source| {
         // The reason to stop is the one worth telling.
         let _also_failed = mount_point::clear(path);
         system("prepare the keeper")(source)
     })
 }
 
-fn leave_for_keeper(session: &Session, device: u64) -> io::Result<()> {
+fn leave_for_keeper(session: &Session, device: u64, source: &str) -> io::Result<()> {
     let memory = shared_memory::create()?;
     let shared = shared_memory::map(memory.as_fd())?;
     shared.header.device.store(device, SeqCst);
@@ -151,7 +152,7 @@ fn leave_for_keeper(session: &Session, device: u64) -> io::Result<()> {
     note(shared, session, devices);
     descriptor::place(memory.as_fd(), descriptors::MEMORY)?;
     leave_wakers()?;
-    match leave_private_realms() {
+    match leave_private_realms(source) {
         Ok(()) => shared.header.has_private_trees.store(1, SeqCst),
         Err(error) => info!(%error, "without private trees: containers get the shared files"),
     }
@@ -170,11 +171,11 @@ fn leave_devices(session: &Session, realm: Realm) -> io::Result<usize> {
 }
 
 /// Mounts the private realms where nobody finds them, and leaves what holds them.
-fn leave_private_realms() -> io::Result<()> {
+fn leave_private_realms(source: &str) -> io::Result<()> {
     let mount = |[tree, fresh]: [&Path; 2]| {
         let mut sessions = Vec::new();
         for (path, realm) in [(tree, Realm::Private), (fresh, Realm::Fresh)] {
-            let session = Session::mount(path, realm)?;
+            let session = Session::mount(source, path, realm)?;
             // Looked at in this thread, whose mounts are no other's.
             let device = mount_point::device_in("/proc/thread-self/mountinfo", path);
             leave_abort_file(device.ok().flatten().unwrap_or(0), realm);

@@ -15,7 +15,7 @@ use fuser::{Config, InitFlags, KernelConfig, MountOption, Request, SessionACL};
 
 use crate::shared::slots::Realm;
 
-/// Source and subtype of the mount: mountinfo says `fuse.portholefs portholefs`.
+/// Subtype of the mount: mountinfo says `fuse.portholefs`.
 pub const NAME: &str = "portholefs";
 
 /// Largest write that the kernel may send, in bytes. Nothing can be written;
@@ -58,14 +58,14 @@ impl fuser::Filesystem for Negotiation {
 }
 
 impl Session {
-    /// Mounts the file system of `realm` at `mount_point` and negotiates.
+    /// Mounts the file system of `realm` from `source` at `mount_point` and negotiates.
     ///
     /// # Errors
     ///
     /// * `EPERM`: not root, or not allowed to mount here.
     /// * `ENOENT`: the mount point or `/dev/fuse` is not there.
     /// * `ENODEV`: the kernel has no FUSE.
-    pub fn mount(mount_point: &Path, realm: Realm) -> io::Result<Self> {
+    pub fn mount(source: &str, mount_point: &Path, realm: Realm) -> io::Result<Self> {
         let mut config = Config::default();
         config.acl = SessionACL::All;
         config.mount_options = vec![
@@ -74,7 +74,7 @@ impl Session {
             MountOption::NoDev,
             MountOption::NoExec,
             MountOption::DefaultPermissions,
-            MountOption::FSName(NAME.to_owned()),
+            MountOption::FSName(source.to_owned()),
             // fuser hands its own Subtype option to fusermount only.
             MountOption::CUSTOM(format!("subtype={NAME}")),
         ];

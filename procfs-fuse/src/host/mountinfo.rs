@@ -108,7 +108,7 @@ fn parse_line(line: &str) -> Option<Mount> {
         root: unescape(mount.next()?),
         point: unescape(mount.next()?),
         fs_type: file_system.next()?.to_owned(),
-        source: file_system.next()?.to_owned(),
+        source: unescape(file_system.next()?).to_string_lossy().into_owned(),
     })
 }
 

@@ -4,7 +4,6 @@
 //! So the descriptors that are needed there are opened before, at home: this
 //! process's own directory in the host's `/proc` and the live tree.
 
-use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -14,10 +13,9 @@ use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat, openat2};
 use nix::sched::{CloneFlags, setns};
 use nix::sys::stat::Mode;
 
-use crate::config::lock_file;
-use crate::host::mountinfo::{Device, MountId, MountTable};
+use crate::host::mountinfo::{MountId, MountTable};
 use crate::inject::InjectError;
-use crate::inject::plan::is_ours;
+use crate::inject::owners::Owners;
 
 /// What the kernel says of this thread: another thread may be in another mount
 /// namespace.
@@ -31,11 +29,8 @@ pub(crate) struct Home {
     own_proc: OwnedFd,
     /// Root of the live tree.
     tree: OwnedFd,
-    /// The live tree's file system.
-    pub(crate) live: Device,
-    /// Those of other daemons, whose files are theirs to heal, also while they
-    /// are dead.
-    others: HashSet<Device>,
+    /// Whose other mounts are.
+    pub(crate) owners: Owners,
 }
 
 impl Home {
@@ -56,17 +51,9 @@ impl Home {
         let tree = open(mount_point, directory, Mode::empty())
             .map_err(failed(&mount_point.to_string_lossy()))?;
         let table = read_table(&own_proc)?;
-        let live = table.mounted_at(mount_point).filter(|mount| is_ours(mount));
-        let Some(live) = live.map(|mount| mount.device) else {
-            return Err(InjectError::NotMounted(mount_point.to_owned()));
-        };
-        let others = others(&table);
-        Ok(Self { namespace, own_proc, tree, live, others })
-    }
-
-    /// True for a file system that has a daemon, or had one that will come back.
-    pub(crate) fn knows(&self, device: Device) -> bool {
-        device == self.live || self.others.contains(&device)
+        let owners = Owners::of(table, mount_point)
+            .ok_or_else(|| InjectError::NotMounted(mount_point.to_owned()))?;
+        Ok(Self { namespace, own_proc, tree, owners })
     }
 
     /// Does `work` inside `namespace`, where `/` is the root of its mounts, and
@@ -144,14 +131,6 @@ impl Home {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         Ok(openat(&self.own_proc, "fd", flags, Mode::empty())?)
     }
-}
-
-/// File systems whose whole tree is mounted where a daemon has its lock file; a
-/// tree that somebody has bound elsewhere has none there.
-fn others(table: &MountTable) -> HashSet<Device> {
-    let whole =
-        table.mounts().iter().filter(|mount| is_ours(mount) && mount.root == Path::new("/"));
-    whole.filter(|mount| lock_file(&mount.point).exists()).map(|mount| mount.device).collect()
 }
 
 fn read_table(own_proc: &OwnedFd) -> Result<MountTable, InjectError> {

@@ -14,6 +14,7 @@ mod error;
 mod heal;
 mod home;
 mod namespaces;
+mod owners;
 mod place;
 mod plan;
 mod probe;

@@ -17,8 +17,11 @@ use std::path::{Path, PathBuf};
 use crate::catalog;
 use crate::host::mountinfo::{Device, Mount, MountId, MountTable};
 
-/// Type and source by which mountinfo shows what `portholefs` mounts.
-const OURS: (&str, &str) = ("fuse.portholefs", "portholefs");
+/// Type by which mountinfo shows what `portholefs` mounts.
+const FS_TYPE: &str = "fuse.portholefs";
+
+/// What its source begins with; see [`mount_source`](crate::config::mount_source).
+const SOURCE: &str = "portholefs";
 
 /// Which file systems of ours live.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -157,7 +160,14 @@ struct Base {
 
 /// True for a mount that `portholefs` has made, dead or alive.
 pub(crate) fn is_ours(mount: &Mount) -> bool {
-    (mount.fs_type.as_str(), mount.source.as_str()) == OURS
+    mount.fs_type == FS_TYPE && (mount.source == SOURCE || owner(mount).is_some())
+}
+
+/// Where the daemon that has made `mount` has its shared tree; `None` when that is not
+/// said.
+pub(crate) fn owner(mount: &Mount) -> Option<&Path> {
+    let mount_point = mount.source.strip_prefix(SOURCE)?.strip_prefix(':')?;
+    Some(Path::new(mount_point)).filter(|path| path.is_absolute())
 }
 
 /// The file systems of ours in `table`, each with the mounts of it that are seen.
@@ -516,9 +526,12 @@ mod tests {
 
     #[test]
     fn only_type_and_source_together_make_a_mount_ours() {
-        for (fs_type, source) in
-            [("fuse", "portholefs"), ("fuse.portholefs", "x"), ("fuse.lxcfs", "lxcfs")]
-        {
+        for (fs_type, source) in [
+            ("fuse", "portholefs"),
+            ("fuse.portholefs", "x"),
+            ("fuse.lxcfs", "lxcfs"),
+            ("fuse.portholefs", "portholefs:x"),
+        ] {
             let line = format!("1 0 0:51 / /proc/stat ro - {fs_type} {source} ro\n");
             assert!(!is_ours(MountTable::parse(&line).mount(1).unwrap()), "{line}");
         }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::Pid;
 use rustix::process::setpriority_process;
 
-use crate::host::mountinfo::MountTable;
+use crate::host::mountinfo::{Mount, MountTable};
 use crate::inject::InjectError;
 use crate::inject::act::LiveFiles;
 use crate::inject::home::Home;
@@ -89,7 +89,7 @@ impl Task {
     /// True when there may be something to do in a namespace with this table.
     fn concerns(&self, table: &MountTable, home: &Home) -> bool {
         match self {
-            Self::Heal => plan::ours(table).any(|mount| !home.knows(mount.device)),
+            Self::Heal => plan::ours(table).any(|mount| !home.owners.have(mount)),
             Self::Fill(bases, _files) => bases.are_in(table),
         }
     }
@@ -118,11 +118,11 @@ impl Injector {
 
     fn pass(&mut self) -> Result<(), InjectError> {
         let (home, probe, task) = (&self.home, &self.probe, &self.task);
-        let known = |device| home.knows(device) || probe.knows(device);
+        let known = |mount: &Mount| home.owners.have(mount) || probe.knows(mount.device);
         let survey = survey::all(home, |table| task.concerns(table, home), known)?;
         let unknown: Vec<_> = survey.unknown.into_iter().collect();
         self.probe.ask(&unknown).map_err(InjectError::Probe)?;
-        let devices = Devices { live: self.home.live, dead: self.probe.dead() };
+        let devices = Devices { live: self.home.owners.live(), dead: self.probe.dead() };
         let jobs = survey.places.into_iter().map(|place| {
             let mut decisions = self.task.decide(&place.table, &devices);
             prefer_own(&mut decisions, &place.namespace);

@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use crate::hint::one_line;
-use crate::host::mountinfo::{Device, MountTable};
+use crate::host::mountinfo::{Device, Mount, MountTable};
 use crate::inject::InjectError;
 use crate::inject::home::Home;
 use crate::inject::namespaces::{self, Namespace};
@@ -35,7 +35,7 @@ pub(crate) struct Survey {
 }
 
 /// Looks into every namespace. Only those are kept whose table `concerns` the
-/// order; of file systems that are `known` no file is opened.
+/// order; of mounts that are `known` no file is opened. Both are asked at home.
 ///
 /// # Errors
 ///
@@ -43,7 +43,7 @@ pub(crate) struct Survey {
 pub(crate) fn all(
     home: &Home,
     concerns: impl Fn(&MountTable) -> bool,
-    known: impl Fn(Device) -> bool,
+    known: impl Fn(&Mount) -> bool,
 ) -> Result<Survey, InjectError> {
     let of_the_host = namespaces::of_the_host().map_err(list_failed)?;
     let found = namespaces::all().map_err(list_failed)?;
@@ -72,25 +72,31 @@ impl Survey {
         home: &Home,
         namespace: &Namespace,
         concerns: impl Fn(&MountTable) -> bool,
-        known: impl Fn(Device) -> bool,
+        known: impl Fn(&Mount) -> bool,
     ) -> Result<Option<MountTable>, InjectError> {
         let Some(entrance) = namespace.open() else { return Ok(None) };
-        home.inside(&entrance, || {
-            let table = home.table()?;
-            if !concerns(&table) {
-                return Ok(None);
+        let table = home.inside(&entrance, || home.table())??;
+        if !concerns(&table) {
+            return Ok(None);
+        }
+        let unknown: Vec<_> = plan::ours(&table).filter(|mount| !known(mount)).collect();
+        if !unknown.is_empty() {
+            home.inside(&entrance, || self.open(home, &table, &unknown))?;
+        }
+        Ok(Some(table))
+    }
+
+    /// Opens a file on each file system of `mounts` of which there is none yet.
+    fn open(&mut self, home: &Home, table: &MountTable, mounts: &[&Mount]) {
+        for mount in mounts {
+            if self.unknown.contains_key(&mount.device) {
+                continue;
             }
-            for mount in plan::ours(&table) {
-                if known(mount.device) || self.unknown.contains_key(&mount.device) {
-                    continue;
-                }
-                // What cannot be opened cannot be replaced either.
-                if let Ok(Some(file)) = place::find(home, &table, &mount.point, &[mount.id]) {
-                    self.unknown.insert(mount.device, file);
-                }
+            // What cannot be opened cannot be replaced either.
+            if let Ok(Some(file)) = place::find(home, table, &mount.point, &[mount.id]) {
+                self.unknown.insert(mount.device, file);
             }
-            Ok(Some(table))
-        })?
+        }
     }
 }
 
