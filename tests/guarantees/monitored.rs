@@ -1,11 +1,11 @@
 //! A container made by `porthole`, in which real monitors run all the time.
 //!
-//! Its first process runs `top` and `free` in turn and writes down what they said
-//! of the memory, so that a test can ask afterwards. Each run opens the files anew,
-//! as monitors that are started do.
+//! Its first process runs `top` and `free` in turn and writes down when each began and
+//! what it said of the memory, so that a test can ask afterwards. Each run opens the
+//! files anew, as monitors that are started do.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, ensure};
 use nix::unistd::Pid;
@@ -17,10 +17,13 @@ use crate::contained::live_device;
 /// containers of them slowly.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What the container runs; a monitor that fails says so in a line.
+/// What the container runs; a monitor that fails says so in a line. The time is the
+/// machine's, in nanoseconds.
 const MONITORS: &str = "while :; do
-  { top -b -n 1 || echo failed; } 2>&1 | grep -E '^MiB Mem|failed' >>/seen/\"$0\"
-  { free -m || echo failed; } 2>&1 | grep -E '^Mem:|failed' >>/seen/\"$0\"
+  { echo began $(date +%s%N); top -b -n 1 || echo failed; } 2>&1 |
+    grep -E '^began|^MiB Mem|failed' >>/seen/\"$0\"
+  { echo began $(date +%s%N); free -m || echo failed; } 2>&1 |
+    grep -E '^began|^Mem:|failed' >>/seen/\"$0\"
   sleep $1
 done";
 
@@ -99,50 +102,73 @@ impl Monitored {
         Ok(files)
     }
 
-    /// Forgets what was said, and waits until both monitors have said the limit again.
-    pub(crate) fn says_its_limit_again(&self) -> Result<()> {
-        std::fs::write(&self.seen, "")?;
+    /// Waits until each monitor has said the limit in a run that began after `since`.
+    pub(crate) fn says_its_limit(&self, since: SystemTime) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let said = self.said()?;
+            let runs = self.runs()?;
             let says = |monitor: &str| {
-                said.iter().any(|line| line.starts_with(monitor) && self.is_right(line))
+                let after = runs.iter().filter(|run| run.began >= since);
+                after.clone().any(|run| run.is_of(monitor) && run.says(self.limit))
             };
             if says("MiB Mem") && says("Mem:") {
                 return Ok(());
             }
-            ensure!(Instant::now() < deadline, "limit {} MiB, said {said:?}", self.limit);
+            ensure!(Instant::now() < deadline, "limit {} MiB, said {runs:?}", self.limit);
             std::thread::sleep(Duration::from_millis(5));
         }
     }
 
-    /// Fails unless all that was said is the limit, or a failure where `may_fail`.
-    pub(crate) fn said_only_its_limit(&self, may_fail: bool) -> Result<()> {
-        let said = self.said()?;
-        let allowed = |line: &&String| self.is_right(line) || (may_fail && is_failure(line));
-        let wrong = said.iter().find(|line| !allowed(line));
-        ensure!(wrong.is_none(), "limit {} MiB, said {wrong:?}", self.limit);
-        ensure!(!said.is_empty(), "nothing was said");
+    /// Fails unless every monitor that began at or after `healed` said the limit and
+    /// nothing else, and those before said it or failed.
+    pub(crate) fn said_only_its_limit(&self, healed: SystemTime) -> Result<()> {
+        let runs = self.runs()?;
+        let is_wrong = |run: &&Run| !(run.says(self.limit) || (run.began < healed && run.failed()));
+        let wrong = runs.iter().find(is_wrong);
+        ensure!(wrong.is_none(), "limit {} MiB, healed {healed:?}, said {wrong:?}", self.limit);
         Ok(())
     }
 
-    /// The lines so far, but for one that is being written.
-    fn said(&self) -> Result<Vec<String>> {
+    /// Every run that has ended: `grep` writes what it has of one at once.
+    fn runs(&self) -> Result<Vec<Run>> {
         let text = std::fs::read_to_string(&self.seen)?;
-        let complete = text.rsplit_once('\n').map_or("", |(complete, _)| complete);
-        Ok(complete.lines().map(str::to_owned).collect())
-    }
-
-    /// Whether the first number of a line is the limit.
-    fn is_right(&self, line: &str) -> bool {
-        let first = line.split_ascii_whitespace().find_map(|word| word.parse::<f64>().ok());
-        first == Some(f64::from(self.limit))
+        text.split("began ").skip(1).map(Run::parse).collect()
     }
 }
 
-/// Whether a monitor could not read. `free` reads twice when it was held up for a
-/// second, and shows what it could not read again as zeros.
-fn is_failure(line: &str) -> bool {
-    let zero = |word: &str| word == "0";
-    line.contains("failed") || line.split_ascii_whitespace().skip(1).all(zero)
+/// One run of a monitor.
+#[derive(Debug)]
+struct Run {
+    began: SystemTime,
+    said: Vec<String>,
+}
+
+impl Run {
+    fn parse(text: &str) -> Result<Self> {
+        let mut lines = text.lines().map(str::to_owned);
+        let began = lines.next().context("a run begins with its time")?;
+        let began = began.parse().with_context(|| format!("{began:?} is no time"))?;
+        Ok(Self { began: UNIX_EPOCH + Duration::from_nanos(began), said: lines.collect() })
+    }
+
+    fn is_of(&self, monitor: &str) -> bool {
+        self.said.iter().any(|line| line.starts_with(monitor))
+    }
+
+    /// Whether it said `limit`, in MiB, and nothing else: the first number of its line.
+    fn says(&self, limit: u32) -> bool {
+        let first =
+            |line: &str| line.split_ascii_whitespace().find_map(|word| word.parse::<f64>().ok());
+        matches!(self.said.as_slice(), [line] if first(line) == Some(f64::from(limit)))
+    }
+
+    /// Whether it could not read. `free` reads twice when it was held up for a second,
+    /// and shows what it could not read again as zeros.
+    fn failed(&self) -> bool {
+        let zero = |word: &str| word == "0";
+        let is_failure = |line: &String| {
+            line.contains("failed") || line.split_ascii_whitespace().skip(1).all(zero)
+        };
+        self.said.iter().all(is_failure)
+    }
 }
