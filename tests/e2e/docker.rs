@@ -20,7 +20,8 @@ const IMAGE: &str = "localhost/empty:1";
 const RUN: &str = include_str!("../../deploy/docker/run.sh");
 
 /// What of the machine a container sees: its programs, and how they are found.
-const SEEN: [&str; 3] = ["/usr", "/etc/alternatives", "/etc/ld.so.cache"];
+const SEEN: [&str; 4] =
+    ["/usr", "/etc/alternatives", "/etc/ld.so.cache", "/etc/java-17-openjdk"];
 
 /// A dockerd with an image.
 #[derive(Debug)]
@@ -54,7 +55,8 @@ impl Docker {
 
 fn with(run: &mut Command, options: &[&str], program: &[&str]) -> Result<Ran> {
     run.arg("--net=none").args(options);
-    run.args(SEEN.map(|path| format!("--volume={path}:{path}:ro")));
+    let seen = SEEN.iter().filter(|path| Path::new(path).exists());
+    run.args(seen.map(|path| format!("--volume={path}:{path}:ro")));
     Ran::new(run.arg(IMAGE).args(program))
 }
 

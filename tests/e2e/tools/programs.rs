@@ -3,7 +3,7 @@
 //! A row is a shell command that prints one number, as somebody would type it who
 //! wants to know how big the machine is. A new program is a new row, and its
 //! package a line in `setup` of `xtask`, and one of the VM's packages: `SMALL` and
-//! `small!` here, or `LARGE` and `large!`.
+//! `small!` here, or `LARGE` and `large!`, or `huge!` if it is large for this machine, too.
 
 use support::Need;
 
@@ -163,6 +163,52 @@ const PSUTIL_SWAP: &[Need] = &[
     Need::Swap,
 ];
 
+/// A shell's way to a program in C, in `n.c`, that prints the number of CPUs it may use.
+macro_rules! count_cpus {
+    () => {
+        "cd /tmp && echo '#define _GNU_SOURCE
+#include <sched.h>
+#include <stdio.h>
+int main(void) { cpu_set_t s; sched_getaffinity(0, sizeof s, &s); return !printf(\"%d\\\\n\", CPU_COUNT(&s)); }' >n.c && "
+    };
+}
+
+/// Likewise of one that prints the bytes of memory.
+macro_rules! count_memory {
+    () => {
+        "cd /tmp && echo '#include <stdio.h>
+#include <sys/sysinfo.h>
+int main(void) { struct sysinfo s; sysinfo(&s); return !printf(\"%llu\\\\n\", (unsigned long long)s.totalram * s.mem_unit); }' >n.c && "
+    };
+}
+
+/// Needs of a 32-bit program that is built first.
+const COMPAT: &[Need] = &[
+    Need::Container,
+    Need::LargeFile("/usr/lib/gcc/x86_64-linux-gnu/12/32/libgcc.a", "gcc-multilib"),
+];
+
+/// Needs of a program that is installed for the long tier alone, because it is large.
+macro_rules! huge {
+    ($program:literal, $package:literal) => {
+        &[Need::Container, Need::Full, Need::LargeProgram($program, $package)]
+    };
+}
+
+/// Java, as if it knew of no containers. Its name is an alternative, and no package's file.
+macro_rules! java {
+    () => {
+        "/usr/lib/jvm/java-17-openjdk-amd64/bin/java -XX:-UseContainerSupport -Xlog:gc+init -version 2>&1 | "
+    };
+}
+
+/// Its file.
+const JAVA: &[Need] = &[
+    Need::Container,
+    Need::Full,
+    Need::LargeFile("/usr/lib/jvm/java-17-openjdk-amd64/bin/java", "openjdk-17-jre-headless"),
+];
+
 /// Every row of the table, in its order.
 #[rustfmt::skip]
 pub(crate) const CHECKS: &[Check] = &[
@@ -253,5 +299,18 @@ pub(crate) const CHECKS: &[Check] = &[
     check("ninja -j", large!("ninja", "ninja-build"), AFFINITY, Cpus, "ninja --help 2>&1 | sed -n 's/.*default=\\([0-9]*\\) on this system.*/\\1/p' | awk '{print $1 < 4 ? $1 - 1 : $1 - 2}'"),
     check("xz --info-memory", large!("xz", "xz-utils"), SYSINFO, Memory(1), "xz --robot --info-memory | cut -f1"),
     check("7z, CPUs", large!("7z", "p7zip-full"), Hosts("/sys/devices/system/cpu/possible"), Cpus, "7z | sed -n 's/.*,\\([0-9]*\\) CPU.*/\\1/p'"),
+    check("C, static: sched_getaffinity()", large!("gcc", "gcc"), AFFINITY, Cpus, concat!(count_cpus!(), "gcc -static n.c -o n && ./n")),
+    check("C, 32 bits: sched_getaffinity()", COMPAT, AFFINITY, Cpus, concat!(count_cpus!(), "gcc -m32 n.c -o n && ./n")),
+    check("C, 32 bits: sysinfo()", COMPAT, SYSINFO, Memory(1), concat!(count_memory!(), "gcc -m32 n.c -o n && ./n")),
+    check("musl: sysinfo()", large!("musl-gcc", "musl-tools"), SYSINFO, Memory(1), concat!(count_memory!(), "musl-gcc -static n.c -o n && ./n")),
+    check("OpenMP: omp_get_num_procs()", large!("gcc", "gcc"), AFFINITY, Cpus, "cd /tmp && echo 'int printf(const char *, ...); int omp_get_num_procs(void); int main(void) { printf(\"%d\\\\n\", omp_get_num_procs()); }' >n.c && gcc n.c -o n -fopenmp && ./n"),
+    check("make -j$(nproc)", large!("make", "make"), AFFINITY, Cpus, "printf 'all:;@echo $(MAKEFLAGS)\\n' | make -f - -j$(nproc) | sed 's/[^0-9]*//; s/ .*//'"),
+    check("xz -T0", large!("xz", "xz-utils"), AFFINITY, Cpus, "xz --info-memory | sed -n 's/.*threads: *//p'"),
+    check("mksquashfs", large!("mksquashfs", "squashfs-tools"), AFFINITY, Cpus, "mkdir -p /tmp/empty && mksquashfs /tmp/empty /tmp/image -noappend | sed -n 's/.*Using \\([0-9]*\\) processor.*/\\1/p'"),
+    check("go: GOMAXPROCS", large!("prometheus-node-exporter", "prometheus-node-exporter"), AFFINITY, Cpus, "GODEBUG=schedtrace=200 timeout 1 prometheus-node-exporter --web.listen-address=127.0.0.1:0 2>&1 | sed -n 's/.*gomaxprocs=\\([0-9]*\\).*/\\1/p' | head -1"),
+    check("java -XX:-UseContainerSupport, CPUs", JAVA, AFFINITY, Cpus, concat!(java!(), "sed -n 's/.*CPUs: .* total, \\([0-9]*\\) available.*/\\1/p'")),
+    check("java -XX:-UseContainerSupport, memory", JAVA, SYSINFO, Memory(MIB), concat!(java!(), "sed -n 's/.*Memory: *\\([0-9]*\\)M.*/\\1/p'")),
+    check("erlang", huge!("erl", "erlang-base"), AFFINITY, Cpus, "erl -noshell -eval 'io:format(\"~p~n\", [erlang:system_info(logical_processors_available)])' -s init stop"),
+    check("guile", huge!("guile-3.0", "guile-3.0"), AFFINITY, Cpus, "guile-3.0 -c '(use-modules (ice-9 threads)) (display (current-processor-count)) (newline)'"),
     check("zstd -T0", large!("zstd", "zstd"), Files, Cpus, "zstd -T0 -vv -b1e1i0 /etc/hostname 2>&1 | sed -n 's/.*Note: \\([0-9]*\\) physical.*/\\1/p'"),
 ];
