@@ -20,8 +20,7 @@ const IMAGE: &str = "localhost/empty:1";
 const RUN: &str = include_str!("../../deploy/docker/run.sh");
 
 /// What of the machine a container sees: its programs, and how they are found.
-const SEEN: [&str; 4] =
-    ["/usr", "/etc/alternatives", "/etc/ld.so.cache", "/etc/java-17-openjdk"];
+const SEEN: [&str; 4] = ["/usr", "/etc/alternatives", "/etc/ld.so.cache", "/etc/java-17-openjdk"];
 
 /// A dockerd with an image.
 #[derive(Debug)]

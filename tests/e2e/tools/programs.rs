@@ -110,7 +110,9 @@ macro_rules! in_mib {
     };
 }
 
-/// Runs a program on a terminal until `sed` finds memory on its screen.
+/// Runs a program on a terminal until `sed` finds memory on its screen. Looks are
+/// counted and not seconds, so that a slow machine has more of them: a program that
+/// shows nothing for 60 looks has drawn its screen, and says nothing.
 macro_rules! on_terminal {
     ($program:literal, $find:literal) => {
         concat!(
@@ -121,7 +123,7 @@ macro_rules! on_terminal {
             "; }; : >/tmp/screen; LC_ALL=C.UTF-8 TERM=xterm script -qfc 'stty cols 120 rows 40; exec ",
             $program,
             "' /tmp/screen </dev/null >/dev/null & \
-             until [ \"$(said)\" ]; do sleep 0.1; done; kill $!; wait; said"
+             for look in $(seq 60); do [ \"$(said)\" ] && break; sleep 0.1; done; kill $!; wait; said"
         )
     };
 }
