@@ -21,6 +21,7 @@ const PODMAN: &[Need] = &[
     Need::Program("busybox", "busybox-static"),
     Need::LargeProgram("podman", "podman"),
 ];
+const MANY: &[Need] = &[Need::Container, Need::Speed, Need::UserNamespaces];
 const USERS: &[Need] = &[Need::Container, Need::UserNamespaces];
 const MEMORY: &[Need] = &[Need::Container, Need::UserNamespaces, Need::Controller("memory")];
 
@@ -37,7 +38,7 @@ pub(crate) fn trials() -> Vec<Trial> {
             podman_works_when_it_works_without_us,
         ),
         trial("a_fresh_proc_inside_shows_the_host", USERS, a_fresh_proc_inside_shows_the_host),
-        trial("whole_instances_are_out_of_the_way", USERS, whole_instances_are_out_of_the_way),
+        trial("whole_instances_are_out_of_the_way", MANY, whole_instances_are_out_of_the_way),
         trial(
             "a_whole_proc_beside_ours_keeps_nesting",
             MEMORY,

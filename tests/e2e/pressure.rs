@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use libtest_mimic::Trial;
-use support::{Container, Need, Ran, Verdict, trial};
+use support::{Container, Need, Ran, Verdict, speed, trial};
 
 const PRESSURE: &[Need] = &[Need::Container, Need::Pressure];
 const PYTHON: &[Need] =
@@ -76,7 +76,8 @@ if seconds:
 fn a_trigger_is_what_the_groups_file_makes_of_it() -> Verdict {
     let container = Container::sleeping(&[])?;
     let words = ["/usr/bin/python3", "-c", TRIGGER];
-    for trigger in ["some 100000 2000000", "some 50000 1000000", "some 0 0", "no trigger"] {
+    let triggers = ["some 100000 2000000", "some 50000 1000000", "some 0 0", "no trigger"];
+    for &trigger in speed::tried(&triggers) {
         let rest = |path: &str| [path.to_owned(), trigger.to_owned(), "0".to_owned()];
         let own = group(&container).join("memory.pressure");
         let mut outside = Command::new("nsenter");

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::Result;
 use libtest_mimic::Trial;
-use support::{Need, Ran, Verdict, binaries, daemon, leaks, trial};
+use support::{Need, Ran, Verdict, binaries, daemon, leaks, speed, trial};
 
 const CONTAINER: &[Need] = &[Need::Container];
 
@@ -40,7 +40,7 @@ const REFUSED: &[(&[&str], &[&str])] = &[
 ];
 
 fn bad_values_are_refused() -> Verdict {
-    for (options, words) in REFUSED {
+    for (options, words) in speed::tried(REFUSED) {
         let state = State::new()?;
         check_refused(&state.run(&[], options)?, words)?;
         state.check_empty()?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::Trial;
-use support::{Container, Group, Need, Ran, Verdict, alone, container, daemon, trial};
+use support::{Container, Group, Need, Ran, Verdict, alone, container, daemon, speed, trial};
 
 use crate::cpu_directory::{HOTPLUG, Unplugged};
 use crate::docker::Docker;
@@ -30,6 +30,7 @@ const DOCKER: &[Need] = &[
     Need::Program("free", "procps"),
 ];
 const CPUSET: &[Need] = &[Need::Container, Need::Controller("cpuset"), Need::Cpus(2)];
+const REFUSED: &[Need] = &[Need::Container, Need::Speed, Need::Controller("memory")];
 const SWAP: &[Need] = &[Need::Container, Need::Controller("memory"), Need::Swap];
 const PIDS: &[Need] = &[Need::Container, Need::Controller("pids")];
 
@@ -50,7 +51,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("what_an_update_does_not_name_stays", MEMORY, what_an_update_does_not_name_stays),
         trial(
             "an_update_that_is_refused_changes_nothing",
-            MEMORY,
+            REFUSED,
             an_update_that_is_refused_changes_nothing,
         ),
         trial(
@@ -232,10 +233,10 @@ fn an_unplugged_cpu_is_gone_from_files() -> Verdict {
 
 fn an_update_of_the_cpuset_is_seen() -> Verdict {
     let container = Container::sleeping(&["--cpuset-cpus", "0-1"])?;
-    for (list, visible) in [("1", "0\n"), ("0-1", "0-1\n"), ("0", "0\n")] {
+    for (list, visible) in speed::tried(&[("1", "0\n"), ("0-1", "0-1\n"), ("0", "0\n")]) {
         update(&container, &["--cpuset-cpus", list])?.succeeded()?;
         let ran = container.shell("cat /sys/devices/system/cpu/online")?;
-        ran.equal("online", &ran.stdout.as_str(), &visible)?;
+        ran.equal("online", &ran.stdout.as_str(), visible)?;
     }
     Ok(())
 }
@@ -249,10 +250,12 @@ fn an_update_of_swap_is_seen() -> Verdict {
         ran.equal("SwapTotal", &ran.meminfo("SwapTotal")?, &(swap * MIB))
     };
     told(64, 32)?;
-    for (memory, sum, swap) in [(128, 192, 64), (128, 128, 0), (64, 96, 32), (96, 96, 0)] {
+    for (memory, sum, swap) in
+        speed::tried(&[(128, 192, 64), (128, 128, 0), (64, 96, 32), (96, 96, 0)])
+    {
         let words = [format!("{memory}m"), format!("{sum}m")];
         update(&container, &["-m", &words[0], "--memory-swap", &words[1]])?.succeeded()?;
-        told(memory, swap)?;
+        told(*memory, *swap)?;
     }
     update(&container, &["--memory-swap", "112m"])?.succeeded()?;
     told(96, 16)
@@ -269,7 +272,7 @@ fn an_update_of_the_pids_limit_holds() -> Verdict {
 }
 
 /// Times that the quota goes up and down at least; and at most, until enough was used.
-const ROUNDS: std::ops::Range<usize> = 5..200;
+const ROUNDS: std::ops::Range<u32> = 5..200;
 
 /// Ticks of busy time without which nothing could have stepped back.
 const ENOUGH: u64 = 20;
@@ -283,7 +286,7 @@ fn no_counter_of_stat_steps_back_when_n_changes() -> Verdict {
     let mut charged = 0;
     for round in 0..ROUNDS.end {
         // On a busy machine it has to wait for its turn.
-        if round >= ROUNDS.start && charged > ENOUGH {
+        if round >= speed::repetitions(ROUNDS.start) && charged > ENOUGH {
             break;
         }
         for cpus in ["2", "0.5", "1.5", "1", "2", "0.3", "2", "1"] {
