@@ -75,7 +75,7 @@ fn fill(root: &Path) -> Result<()> {
     for folder in ["dev", "etc", "proc", "root", "sys", "tmp", "usr", "var/lib", "var/log", "run"] {
         fs::create_dir_all(root.join(folder))?;
     }
-    for name in ["bin", "lib", "lib64", "sbin"] {
+    for name in ["bin", "lib", "lib32", "lib64", "sbin"] {
         symlink(Path::new("usr").join(name), root.join(name))?;
     }
     fs::write(

@@ -308,11 +308,11 @@ pub(crate) const CHECKS: &[Check] = &[
     check("OpenMP: omp_get_num_procs()", large!("gcc", "gcc"), AFFINITY, Cpus, "cd /tmp && echo 'int printf(const char *, ...); int omp_get_num_procs(void); int main(void) { printf(\"%d\\\\n\", omp_get_num_procs()); }' >n.c && gcc n.c -o n -fopenmp && ./n"),
     check("make -j$(nproc)", large!("make", "make"), AFFINITY, Cpus, "printf 'all:;@echo $(MAKEFLAGS)\\n' | make -f - -j$(nproc) | sed 's/[^0-9]*//; s/ .*//'"),
     check("xz -T0", large!("xz", "xz-utils"), AFFINITY, Cpus, "xz --info-memory | sed -n 's/.*threads: *//p'"),
-    check("mksquashfs", large!("mksquashfs", "squashfs-tools"), AFFINITY, Cpus, "mkdir -p /tmp/empty && mksquashfs /tmp/empty /tmp/image -noappend | sed -n 's/.*Using \\([0-9]*\\) processor.*/\\1/p'"),
+    check("mksquashfs", large!("mksquashfs", "squashfs-tools"), Files, Cpus, "mkdir -p /tmp/empty && mksquashfs /tmp/empty /tmp/image -noappend | sed -n 's/.*Using \\([0-9]*\\) processor.*/\\1/p'"),
     check("go: GOMAXPROCS", large!("prometheus-node-exporter", "prometheus-node-exporter"), AFFINITY, Cpus, "GODEBUG=schedtrace=200 timeout 1 prometheus-node-exporter --web.listen-address=127.0.0.1:0 2>&1 | sed -n 's/.*gomaxprocs=\\([0-9]*\\).*/\\1/p' | head -1"),
     check("java -XX:-UseContainerSupport, CPUs", JAVA, AFFINITY, Cpus, concat!(java!(), "sed -n 's/.*CPUs: .* total, \\([0-9]*\\) available.*/\\1/p'")),
     check("java -XX:-UseContainerSupport, memory", JAVA, SYSINFO, Memory(MIB), concat!(java!(), "sed -n 's/.*Memory: *\\([0-9]*\\)M.*/\\1/p'")),
-    check("erlang", huge!("erl", "erlang-base"), AFFINITY, Cpus, "erl -noshell -eval 'io:format(\"~p~n\", [erlang:system_info(logical_processors_available)])' -s init stop"),
+    check("erlang", huge!("erl", "erlang-base"), Files, Cpus, "erl -noshell -eval 'io:format(\"~p~n\", [erlang:system_info(logical_processors_available)])' -s init stop"),
     check("guile", huge!("guile-3.0", "guile-3.0"), AFFINITY, Cpus, "guile-3.0 -c '(use-modules (ice-9 threads)) (display (current-processor-count)) (newline)'"),
     check("zstd -T0", large!("zstd", "zstd"), Files, Cpus, "zstd -T0 -vv -b1e1i0 /etc/hostname 2>&1 | sed -n 's/.*Note: \\([0-9]*\\) physical.*/\\1/p'"),
 ];

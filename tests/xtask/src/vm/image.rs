@@ -154,7 +154,9 @@ fn make_skeleton(root: &Path) -> Result<()> {
         "tmp",
         "usr/bin",
         "usr/lib",
+        "usr/lib32",
         "usr/lib64",
+        "usr/libx32",
         "usr/local/bin",
         "usr/sbin",
         "var/lib",
@@ -165,7 +167,7 @@ fn make_skeleton(root: &Path) -> Result<()> {
         std::fs::create_dir_all(&path)
             .with_context(|| format!("cannot make {}", path.display()))?;
     }
-    for name in ["bin", "lib", "lib64", "sbin"] {
+    for name in ["bin", "lib", "lib32", "lib64", "libx32", "sbin"] {
         symlink(Path::new("usr").join(name), root.join(name))?;
     }
     symlink("../run", root.join("var/run"))?;
