@@ -1,23 +1,29 @@
 //! The life of the process that holds listeners: it ends with its last container, nobody
-//! begins another one for a container that has ended, and no answerer outlives it.
+//! begins another one for a container that has ended, no answerer outlives it, and the
+//! version and the daemon beside it may change.
 
+use std::fs::{self, Permissions};
 use std::os::fd::AsRawFd;
-use std::path::PathBuf;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::Trial;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 use nix::unistd::Pid;
 use support::random::Random;
-use support::{Container, Need, Ran, Verdict, alone, binaries, daemon, process, speed, trial};
+use support::{
+    Container, Daemon, Need, Ran, Verdict, alone, binaries, container, daemon, leaks, process,
+    speed, trial,
+};
 
 use crate::callers::Callers;
-use crate::calls::holder;
+use crate::calls::{holder, nothing_wrong};
 
 const CONTAINER: &[Need] = &[Need::Container, Need::Controller("memory"), Need::Controller("cpu")];
 const PYTHON: &[Need] =
@@ -31,6 +37,8 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![
         trial("an_answerer_without_its_holder_ends", BASH, an_answerer_without_its_holder_ends),
         alone("a_holder_that_ends_is_not_replaced", PYTHON, a_holder_that_ends_is_not_replaced),
+        alone("an_upgrade_renews_who_answers", CONTAINER, an_upgrade_renews_who_answers),
+        alone("a_new_daemon_has_calls_counted", CONTAINER, a_new_daemon_has_calls_counted),
         alone("no_answerer_outlives_its_holder", CONTAINER, no_answerer_outlives_its_holder),
     ]
 }
@@ -125,4 +133,91 @@ fn no_answerer_outlives_its_holder() -> Verdict {
 fn is_orphan(answerer: Pid) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{answerer}/status")).unwrap_or_default();
     status.contains("portholefs") && status.contains("\nPPid:\t1\n")
+}
+
+/// Ends the holder that is there, if there is one.
+fn end_holder() -> Verdict {
+    let Ok(before) = holder() else { return Ok(()) };
+    ask_to_end()?;
+    wait("the holder ends", || Ok(!is_there(before)))
+}
+
+/// Puts `program` in the place of `path`, as a package manager does.
+fn install(program: &[u8], path: &Path) -> Verdict {
+    let new = path.with_extension("new");
+    fs::write(&new, program)?;
+    fs::set_permissions(&new, Permissions::from_mode(0o755))?;
+    Ok(fs::rename(new, path)?)
+}
+
+/// Which file a process was started from.
+fn program_of(pid: Pid) -> Result<u64> {
+    Ok(fs::metadata(format!("/proc/{pid}/exe"))?.ino())
+}
+
+/// Waits until an answerer other than `before` was started from `program`.
+fn renewed(holder: Pid, before: Pid, program: u64) -> Result<Pid> {
+    let mut found = before;
+    wait("another one answers", || {
+        found = process::child(holder, "portholefs")?;
+        Ok(found != before && program_of(found).is_ok_and(|file| file == program))
+    })?;
+    Ok(found)
+}
+
+/// Whoever answers is of the installed version afterwards, and of the one before where
+/// that does not start; callers notice a delay.
+fn an_upgrade_renews_who_answers() -> Verdict {
+    let folder = support::folder()?;
+    let program = folder.path().join("portholefs");
+    let version = fs::read(binaries::path("portholefs")?)?;
+    install(&version, &program)?;
+    end_holder()?;
+    let tree = daemon::shared()?;
+    let mut command = Command::new(&program);
+    command.args(["holder", "--daemon"]).arg(&tree).env(leaks::MARK, leaks::mark());
+    Ran::new(&mut command)?.succeeded()?;
+    let callers = Callers::start(3)?;
+    let holder = holder()?;
+    let first = process::child(holder, "portholefs")?;
+    install(&version, &program)?;
+    let installed = fs::metadata(&program)?.ino();
+    ensure!(program_of(first)? != installed, "they are one file");
+    portholefs("upgrade", &tree)?;
+    let second = renewed(holder, first, installed)?;
+    install(b"#!/bin/false\n", &program)?;
+    portholefs("upgrade", &tree)?;
+    renewed(holder, second, installed)?;
+    thread::sleep(speed::time(Duration::from_millis(300)));
+    nothing_wrong(&callers.finish()?, "two upgrades")?;
+    end_holder()
+}
+
+fn portholefs(word: &str, tree: &Path) -> Result<Ran> {
+    Ran::new(Command::new(binaries::path("portholefs")?).arg(word).arg(tree))?.succeeded()
+}
+
+/// Everything but the container and its holder is killed; where the next daemon counts is
+/// where calls are counted from then on.
+fn a_new_daemon_has_calls_counted() -> Verdict {
+    const SCRIPT: &str = "while :; do nproc >/dev/null; done";
+    const COUNTED: &str = "porthole_calls_total{call=\"sched_getaffinity\",outcome=\"container\"} ";
+    let mut daemon = Daemon::start()?;
+    let tree = daemon.mount_point();
+    let counted = || -> Result<u64> {
+        let text = portholefs("metrics", &tree)?.stdout;
+        let line = text.lines().find_map(|line| line.strip_prefix(COUNTED));
+        line.context("calls are not told")?.parse().context("not a number")
+    };
+    let mut command = container::run_command(&["--cpus", "1"], &["sh", "-c", SCRIPT])?;
+    let mut running = command.env("PORTHOLE_VIEW", &tree).spawn()?;
+    wait("calls are counted", || Ok(counted()? > 0))?;
+    daemon.kill()?;
+    daemon.start_again()?;
+    let daemon = daemon.served_at(&tree)?;
+    let told = wait("calls are counted by the next daemon", || Ok(counted()? > 0));
+    kill(Pid::from_raw(running.id().cast_signed()), Signal::SIGTERM)?;
+    running.wait()?;
+    told?;
+    daemon.stop()
 }

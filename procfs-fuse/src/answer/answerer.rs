@@ -60,6 +60,7 @@ pub fn run(options: AnswererOptions) -> io::Result<()> {
     let wake = descriptor::inherited(descriptors::WAKE)?;
     let notes = shared_memory::map_notes(memory.as_fd())?;
     let holder = holder(notes)?;
+    notes.check().map_err(io::Error::other)?;
     keep_notes(notes);
     let beside = Beside::new(options.daemon);
     let server = if options.fallback {

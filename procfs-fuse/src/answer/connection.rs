@@ -18,7 +18,8 @@
 //!
 //! The answer comes before the filter is loaded, because a filter cannot be taken back:
 //! who is told 'n', or nothing, starts its container without one. `'e'` asks the holder
-//! to end when it holds nothing any more, and to take nothing new.
+//! to end when it holds nothing any more, and to take nothing new; `'r'` to have the
+//! installed version answer, beside the daemon that serves now.
 
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -51,6 +52,8 @@ pub(super) enum Wish {
     Hold(OwnedFd),
     /// End when nothing is held.
     End,
+    /// Have another answerer go on.
+    Renew,
     /// Nothing any more: it is gone.
     Gone,
     /// What it said has no meaning.
@@ -90,8 +93,22 @@ fn say_with(socket: &OwnedFd, word: Word, fd: Option<BorrowedFd<'_>>) {
 ///
 /// `ENOENT`, `ECONNREFUSED`: there is none.
 pub fn ask_to_end(path: &Path) -> io::Result<()> {
+    ask(path, b"e")
+}
+
+/// Asks the holder that listens at `path`, if there is one, to have the installed version
+/// answer.
+///
+/// # Errors
+///
+/// As [`ask_to_end`].
+pub fn ask_to_renew(path: &Path) -> io::Result<()> {
+    ask(path, b"r")
+}
+
+fn ask(path: &Path, word: &[u8]) -> io::Result<()> {
     let socket = connected(path)?;
-    let text = [IoSlice::new(b"e")];
+    let text = [IoSlice::new(word)];
     sendmsg::<()>(socket.as_raw_fd(), &text, &[], MsgFlags::MSG_NOSIGNAL, None)?;
     Ok(())
 }
@@ -113,6 +130,7 @@ pub(super) fn hear(socket: &OwnedFd) -> Option<Wish> {
     match fd_passing::receive(socket.as_fd()) {
         Ok(Some((b'l', Some(listener)))) => Some(Wish::Hold(listener)),
         Ok(Some((b'e', None))) => Some(Wish::End),
+        Ok(Some((b'r', None))) => Some(Wish::Renew),
         Ok(Some(_other)) => Some(Wish::Nonsense),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
         // It has gone without reading our word, which the kernel tells once, and before

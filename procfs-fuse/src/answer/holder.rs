@@ -10,6 +10,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::mem;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::SeqCst;
@@ -45,6 +46,9 @@ use crate::sys::{clock, descriptor, process, shared_memory, timer};
 /// microseconds.
 const HUNG_AFTER_NS: u64 = 1_000_000_000;
 
+/// How long an answerer may take to answer at all: 10 seconds. It takes milliseconds.
+const START_LIMIT_NS: u64 = 10_000_000_000;
+
 /// How long a killed answerer is waited for before the next begins without its end.
 const DEATH_MS: u16 = 50;
 
@@ -69,6 +73,8 @@ const LINGER_MS: u16 = 30_000;
 pub struct HolderOptions {
     /// Where it listens, and the file that it locks.
     pub paths: (PathBuf, PathBuf),
+    /// Where the program file is looked for when another version is asked for.
+    pub program: PathBuf,
     /// The command line of an answerer.
     pub answerer: CommandLine,
     /// That of one that leaves everything to the kernel.
@@ -86,6 +92,10 @@ const LISTENER: u64 = 1 << 32;
 struct Holder {
     options: HolderOptions,
     program: OwnedFd,
+    /// The version before, until an answerer of the one after it has answered.
+    before: Option<OwnedFd>,
+    /// When the answerer was started, in nanoseconds of `CLOCK_BOOTTIME`.
+    started_ns: u64,
     notes: &'static Notes,
     epoll: Epoll,
     /// `None` once it was asked to end.
@@ -174,7 +184,7 @@ impl Holder {
     fn new(options: HolderOptions, lock: Flock<File>) -> io::Result<Self> {
         let memory = shared_memory::create_notes()?;
         let notes = shared_memory::map_notes(memory.as_fd())?;
-        notes.holder.store(std::process::id(), SeqCst);
+        notes.begin(std::process::id());
         descriptor::place(memory.as_fd(), descriptors::MEMORY)?;
         descriptor::place(timer::create()?.as_fd(), descriptors::WATCH)?;
         descriptor::place(EventFd::from_flags(EfdFlags::EFD_CLOEXEC)?.as_fd(), descriptors::WAKE)?;
@@ -193,6 +203,8 @@ impl Holder {
         epoll.add(descriptor::borrowed(descriptors::WATCH)?, readable(WATCH))?;
         Ok(Self {
             program: File::open("/proc/self/exe")?.into(),
+            before: None,
+            started_ns: 0,
             table: Table::new(room()?),
             options,
             notes,
@@ -264,6 +276,10 @@ impl Holder {
                 self.hang_up(index);
                 Ok(())
             }
+            Some(Wish::Renew) => {
+                self.hang_up(index);
+                self.renew()
+            }
             Some(Wish::Gone | Wish::Nonsense) => {
                 self.hang_up(index);
                 Ok(())
@@ -319,6 +335,28 @@ impl Holder {
         Ok(())
     }
 
+    /// Has the version that is installed now answer, beside the daemon of now.
+    fn renew(&mut self) -> io::Result<()> {
+        match File::open(&self.options.program) {
+            Ok(program) => {
+                let last = mem::replace(&mut self.program, program.into());
+                // One that has never answered is nothing to go back to.
+                let is_proved = self.before.is_none() || self.notes.answers.load(SeqCst) == 1;
+                self.before = if is_proved { Some(last) } else { self.before.take() };
+            }
+            Err(error) => {
+                let path = self.options.program.display();
+                warn!(%error, "{path} cannot be opened; the version before answers on");
+            }
+        }
+        if self.answerer.is_none() {
+            return Ok(());
+        }
+        self.end_answerer();
+        self.notes.blame_nobody();
+        self.start()
+    }
+
     fn start(&mut self) -> io::Result<()> {
         let fallback = self.failures >= MOST_FAILURES;
         if fallback {
@@ -327,7 +365,8 @@ impl Holder {
         let command = if fallback { &self.options.fallback } else { &self.options.answerer };
         self.notes.answers.store(0, SeqCst);
         self.answerer = Some(process::spawn(self.program.as_fd(), command)?);
-        Ok(())
+        self.started_ns = clock::boottime_ns();
+        self.watch()
     }
 
     fn take_signals(&mut self) -> io::Result<()> {
@@ -371,33 +410,53 @@ impl Holder {
         // One that leaves everything to the kernel ends by itself, to let a real one try.
         let was_fallback = self.failures >= MOST_FAILURES;
         self.failures = if had_answered || was_fallback { 0 } else { self.failures + 1 };
+        if let Some(before) = self.before.take()
+            && !had_answered
+        {
+            warn!("the installed version does not answer system calls; the one before does");
+            self.program = before;
+            self.failures = 0;
+        }
         self.notes.takeovers.fetch_add(1, SeqCst);
         self.answerer = None;
         if self.table.is_empty() { Ok(()) } else { self.start() }
     }
 
     /// Looks for calls that take too long; sees to it that the timer runs for as long as
-    /// any is being answered.
+    /// any is being answered, or nobody answers yet.
     fn look_for_hung(&mut self) -> io::Result<()> {
         descriptor::drain(descriptor::borrowed(descriptors::WATCH)?);
         self.notes.watch_armed.store(0, SeqCst);
         let now = clock::boottime_ns();
-        let (mut busy, mut hung) = (false, false);
+        let starts = self.answerer.is_some() && self.notes.answers.load(SeqCst) == 0;
+        let starts_too_long = starts && now.saturating_sub(self.started_ns) > START_LIMIT_NS;
+        if self.has_hung_calls(now) || starts_too_long {
+            warn!("an answerer hangs; it is replaced");
+            self.end_answerer();
+            return self.replace();
+        }
+        let is_busy = self.notes.taken.iter().any(|taken| taken.since_ns.load(SeqCst) != 0);
+        if is_busy || starts { self.watch() } else { Ok(()) }
+    }
+
+    /// Whether there are calls that this answerer has begun and does not end. They are
+    /// noted as those that the next one leaves to the kernel.
+    fn has_hung_calls(&self, now: u64) -> bool {
+        let mut hung = false;
         for taken in &self.notes.taken {
             let since = taken.since_ns.load(SeqCst);
-            busy |= since != 0;
-            if since != 0 && now.saturating_sub(since) > HUNG_AFTER_NS {
+            if since > self.started_ns && now.saturating_sub(since) > HUNG_AFTER_NS {
                 // What has kept one waiting would keep the next.
                 taken.tries.store(u32::MAX / 2, SeqCst);
                 hung = true;
             }
         }
-        if hung {
-            warn!("an answerer hangs; it is replaced");
-            self.end_answerer();
-            return self.replace();
-        }
-        if busy && self.notes.watch_armed.swap(1, SeqCst) == 0 {
+        hung
+    }
+
+    /// Sees to it that the timer runs.
+    fn watch(&self) -> io::Result<()> {
+        if self.notes.watch_armed.swap(1, SeqCst) == 0 {
             timer::arm(descriptor::borrowed(descriptors::WATCH)?, WATCH_INTERVAL)?;
         }
         Ok(())

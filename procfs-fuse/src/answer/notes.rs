@@ -22,12 +22,18 @@ pub const THREADS: usize = 4;
 /// Words of `struct seccomp_notif`.
 const REQUEST_WORDS: usize = 10;
 
+/// Counts incompatible changes of [`Notes`]. A version with another one does not answer
+/// beside this holder.
+pub const LAYOUT: u32 = 1;
+
 /// The whole layout.
 #[derive(Debug)]
 #[repr(C, align(4096))]
 pub struct Notes {
     /// One for each thread of the answerer.
     pub taken: [Taken; THREADS],
+    /// [`LAYOUT`] of the holder's version.
+    pub layout: AtomicU32,
     /// 1 once an answerer of this generation answers; the holder's to clear.
     pub answers: AtomicU32,
     /// 1 while the timer that watches for calls that take too long is running.
@@ -81,7 +87,31 @@ pub struct Taken {
 #[repr(C)]
 pub struct Request(pub [AtomicU64; REQUEST_WORDS]);
 
+/// The holder's version notes calls in another way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the holder's notes have layout {found}, this version knows {LAYOUT}")]
+pub struct LayoutError {
+    /// What the notes say; 0 when nobody has begun to write them.
+    pub found: u32,
+}
+
 impl Notes {
+    /// Begins notes as the holder with this pid.
+    pub fn begin(&self, holder: u32) {
+        self.holder.store(holder, SeqCst);
+        self.layout.store(LAYOUT, SeqCst);
+    }
+
+    /// # Errors
+    ///
+    /// [`LayoutError`] when another version wrote them.
+    pub fn check(&self) -> Result<(), LayoutError> {
+        match self.layout.load(SeqCst) {
+            LAYOUT => Ok(()),
+            found => Err(LayoutError { found }),
+        }
+    }
+
     /// Somebody has killed the answerer: that says nothing about the calls it had taken.
     pub fn blame_nobody(&self) {
         self.taken.iter().for_each(|taken| taken.tries.store(0, SeqCst));

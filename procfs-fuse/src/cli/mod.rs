@@ -23,7 +23,7 @@ use crate::capture::{self, CaptureError};
 use crate::daemon::background::{self, Announcement};
 use crate::daemon::command_lines::Words;
 use crate::daemon::{
-    self, Hint, ServeOptions, doctor, health, lock, memory, mount_point, overview, upgrade,
+    self, Hint, ServeOptions, calls, doctor, health, lock, memory, mount_point, overview, upgrade,
 };
 use crate::fuse::rehearsal::Rehearsal;
 use crate::inject::{self, Order};
@@ -319,7 +319,10 @@ fn upgrade(args: &UpgradeArgs) -> ExitCode {
         Err(error) => return failed_with_hint(&error),
     };
     match upgrade::upgrade(&mount_point) {
-        Ok(status) => print(&status),
+        Ok(status) => {
+            calls::renew(&mount_point);
+            print(&status)
+        }
         Err(error) => failed_with_hint(&error),
     }
 }

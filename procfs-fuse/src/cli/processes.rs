@@ -125,6 +125,7 @@ fn heal(args: &ChildArgs) -> ExitCode {
     args.common.start();
     let counters = session_counters();
     let_go_of_the_session();
+    calls::renew(&args.mount_point);
     worker_group::remove_abandoned();
     let healed = inject::heal(&args.mount_point);
     if let Ok(counters) = counters {

@@ -33,6 +33,7 @@ pub fn hold(
         Words { program: PathBuf::new(), common, keep: false, announce: false, mount_point };
     let options = HolderOptions {
         paths: calls_socket(&words.mount_point),
+        program: std::env::current_exe()?,
         answerer: words.answerer(&[])?,
         fallback: words.answerer(&["--fallback"])?,
     };
@@ -46,4 +47,11 @@ pub fn hold(
 pub fn let_end(mount_point: &Path) {
     let (socket, _lock) = calls_socket(mount_point);
     let _there_is_none = connection::ask_to_end(&socket);
+}
+
+/// Has the installed version answer calls beside the daemon of `mount_point`, if they are
+/// answered.
+pub fn renew(mount_point: &Path) {
+    let (socket, _lock) = calls_socket(mount_point);
+    let _there_is_none = connection::ask_to_renew(&socket);
 }
