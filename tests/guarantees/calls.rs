@@ -1,7 +1,6 @@
 //! Those who answer system calls are killed at any instant; no caller may notice more
 //! than a delay.
 
-use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -34,21 +33,19 @@ pub(crate) fn trials() -> Vec<Trial> {
     ]
 }
 
-/// The holder of the daemon that all trials share.
+/// The holder of the daemon that all trials share. Whoever starts one has nearly the same
+/// command line, but tells nobody when it is ready.
 pub(crate) fn holder() -> Result<Pid> {
     let mount_point = daemon::shared()?;
     let is_it = |pid: &i32| {
         let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        let mut words = words.split(|byte| *byte == 0);
-        words.any(|word| word == b"holder") && words.any(|word| is_path(word, &mount_point))
+        let words: Vec<&[u8]> = words.split(|byte| *byte == 0).collect();
+        let path = mount_point.as_os_str().as_encoded_bytes();
+        [&b"holder"[..], b"--announce", path].iter().all(|word| words.contains(word))
     };
     let entries = std::fs::read_dir("/proc")?.flatten();
     let mut pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     pids.find(is_it).map(Pid::from_raw).context("nobody holds listeners")
-}
-
-fn is_path(word: &[u8], path: &Path) -> bool {
-    path.as_os_str().as_encoded_bytes() == word
 }
 
 /// Kills the answerer and waits for the next one.

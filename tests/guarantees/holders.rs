@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::Trial;
-use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 use nix::unistd::Pid;
@@ -53,8 +52,10 @@ pub(crate) fn wait(what: &str, mut is_so: impl FnMut() -> Result<bool>) -> Verdi
     Ok(())
 }
 
+/// It has not ended, whether or not somebody has taken note of that.
 fn is_there(pid: Pid) -> bool {
-    kill(pid, None) != Err(Errno::ESRCH)
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    !status.is_empty() && !status.contains("\nState:\tZ")
 }
 
 /// Where the holder of the shared daemon listens.
@@ -106,20 +107,32 @@ fn a_holder_that_ends_is_not_replaced() -> Verdict {
     Ok(())
 }
 
+/// The holder, once it has an answerer. Monitors start one each; those that find another
+/// one end again.
+fn answering() -> Result<(Pid, Pid)> {
+    let mut found = None;
+    wait("somebody answers", || {
+        let Ok(held) = holder() else { return Ok(false) };
+        found = process::descendants(held)?.first().map(|answerer| (held, *answerer));
+        Ok(found.is_some())
+    })?;
+    found.context("nobody answers")
+}
+
 /// Killed at any instant, also while an answerer starts.
 fn no_answerer_outlives_its_holder() -> Verdict {
     let callers = Callers::start(2)?;
     let mut random = Random::new();
     let mut answerers = Vec::new();
     for _kill in 0..speed::repetitions(20) {
-        let held = holder()?;
-        let answerer = process::child(held, "portholefs")?;
+        let (held, answerer) = answering()?;
         kill(answerer, Signal::SIGKILL)?;
         thread::sleep(speed::time(Duration::from_micros(random.below(8_000))));
         answerers.extend(process::descendants(held)?);
         kill(held, Signal::SIGKILL)?;
-        wait("another one holds listeners", || Ok(holder().is_ok_and(|next| next != held)))?;
+        wait("the holder is dead", || Ok(!is_there(held)))?;
     }
+    answering()?;
     let seen = callers.finish()?;
     eprintln!("20 holders with their answerers: {} calls, {:?}", seen.calls, seen.longest);
     let failed: Vec<_> = seen.faults.iter().filter(|fault| fault.contains(": E")).collect();
