@@ -1,8 +1,8 @@
 //! The guarantees: what readers see while processes of the daemon die, hang, are
 //! replaced, or cannot start, and after all of them were killed.
 //!
-//! The program is also the reader, and the caller, that it starts in containers: see
-//! [`readers`] and [`callers`].
+//! The program is also what it starts in containers: see [`readers`], [`callers`],
+//! [`greedy`] and [`onlooker`].
 
 #![allow(clippy::print_stderr, reason = "a test program talks to whoever runs it")]
 
@@ -10,13 +10,16 @@ mod callers;
 mod calls;
 mod contained;
 mod crash;
+mod fairness;
 mod faults;
+mod greedy;
 mod heal;
 mod holders;
 mod hostile;
 mod managed;
 mod monitored;
 mod neighbours;
+mod onlooker;
 mod orphaned;
 mod private;
 mod readers;
@@ -34,12 +37,16 @@ fn main() -> ExitCode {
     if std::env::var_os(callers::CALLER).is_some() {
         return callers::call();
     }
-    if let Some(exit) = private::main() {
+    if let Some(root) = std::env::var_os(onlooker::NEIGHBOUR) {
+        return onlooker::look(root.as_ref());
+    }
+    if let Some(exit) = private::main().or_else(greedy::main) {
         return exit;
     }
     let trials = [
         calls::trials(),
         crash::trials(),
+        fairness::trials(),
         faults::trials(),
         heal::trials(),
         holders::trials(),

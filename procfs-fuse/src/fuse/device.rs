@@ -3,6 +3,11 @@
 //! The loop is our own and not `fuser`'s because the buffer that `read(2)` fills
 //! must be one that outlives this process (docs/decisions/own-device-loop.md).
 //!
+//! While more are asked than answered, a thread takes all that the kernel has before it
+//! answers any of it, so that the next one can be that of whose turn it is
+//! ([`turns`](super::turns), docs/decisions/fairness.md). Whoever lets requests wait goes on
+//! until none waits; so while one does, a thread is awake.
+//!
 //! A request must be answered on the descriptor that it was read from.
 //!
 //! Kernel source of truth: `fuse_dev_do_read()` and `fuse_dev_do_write()` in
@@ -13,18 +18,26 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::Ordering::SeqCst;
 
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd;
 
 use crate::fuse::filesystem::Filesystem;
 use crate::fuse::rehearsal::Omission;
 use crate::fuse::reply::Reply;
 use crate::fuse::request::{Operation, Request};
+use crate::fuse::turns::{Order, Turns, TurnsOfRealms};
 use crate::log::limited;
 use crate::shared::Shared;
 use crate::shared::counters::{self, Asked};
 use crate::shared::header::WATCH_INTERVAL;
-use crate::shared::slots::{Bank, REQUEST_LENGTH, Realm, SLOTS, Slot};
+use crate::shared::slots::{REQUEST_LENGTH, Realm, SLOTS, Slot};
+use crate::shared::waiting::{self, Place, Waiting};
 use crate::sys::{clock, fuse_device, shared_memory, timer};
+
+/// A request that is there within this time after the last one was answered had been
+/// waiting, as there may be others: 3 microseconds. Reading one takes 1, and whoever was
+/// answered needs more to ask again.
+const AT_ONCE_NS: u64 = 3_000;
 
 /// Everything that answering needs; shared by all threads.
 #[derive(Debug)]
@@ -36,8 +49,23 @@ pub(crate) struct Server {
     /// Has the keeper look after busy slots.
     pub(crate) watch: OwnedFd,
     pub(crate) shared: &'static Shared,
+    /// Where requests wait that this worker has read.
+    pub(crate) waiting: &'static Waiting,
+    /// In which order they are answered.
+    pub(crate) turns: TurnsOfRealms,
     /// A precaution that is left out on purpose.
     pub(crate) omission: Option<Omission>,
+}
+
+/// One thread of the worker.
+#[derive(Debug, Clone, Copy)]
+struct Thread<'a> {
+    number: usize,
+    realm: Realm,
+    device: BorrowedFd<'a>,
+    slot: &'a Slot,
+    turns: &'a Turns,
+    places: &'a [Place],
 }
 
 impl Server {
@@ -47,87 +75,153 @@ impl Server {
     ///
     /// When the kernel no longer takes or gives messages for another reason.
     pub(crate) fn serve(&self, number: usize, slot: &Slot) -> io::Result<()> {
-        let Some(Some(device)) = self.devices.get(number) else { return Ok(()) };
         let realm = Realm::of_thread(number);
+        let (Some(Some(device)), Some(turns)) =
+            (self.devices.get(number), self.turns.get(realm as usize))
+        else {
+            return Ok(());
+        };
+        let places = self.waiting.of(realm);
+        let thread = Thread { number, realm, device: device.as_fd(), slot, turns, places };
         let mut answering = Answering::new();
         counters::use_lane(number);
         slot.thread.store(unistd::gettid().as_raw().cast_unsigned(), SeqCst);
-        while receive(device.as_fd(), slot, self.omission)? {
-            self.answer((device.as_fd(), realm), slot, &mut answering)?;
+        while receive(thread.device, slot, self.omission)? {
+            self.answer_by_turns(thread, &mut answering)?;
+            answering.ended_ns = clock::boottime_ns();
         }
         Ok(())
     }
 
-    /// Answers what the worker of `bank` may have left unanswered when it died.
-    ///
-    /// # Errors
-    ///
-    /// As [`serve`](Self::serve).
-    pub(crate) fn replay(&self, bank: &Bank) -> io::Result<u32> {
-        let mut answering = Answering::new();
-        let mut replayed = 0;
-        for (number, (device, slot)) in self.devices.iter().zip(&bank.slots).enumerate() {
-            let Some(device) = device else { continue };
-            self.judge(slot);
-            slot.thread.store(unistd::gettid().as_raw().cast_unsigned(), SeqCst);
-            if is_unanswered(slot) {
-                let realm = Realm::of_thread(number);
-                self.answer((device.as_fd(), realm), slot, &mut answering)?;
-                replayed += 1;
-            }
+    /// Answers the request in the slot; if others wait, those whose turn it is first.
+    fn answer_by_turns(&self, thread: Thread<'_>, answering: &mut Answering) -> io::Result<()> {
+        let turns = thread.turns;
+        let came_at_once = || clock::boottime_ns().saturating_sub(answering.ended_ns) < AT_ONCE_NS;
+        let is_one_of_many = turns.has_waiting() || came_at_once() && is_readable(thread.device)?;
+        if !is_one_of_many {
+            return self.answer_in_slot((thread.device, thread.realm), thread.slot, answering);
         }
-        Ok(replayed)
+        self.let_wait(thread, answering)?;
+        loop {
+            while is_readable(thread.device)? && receive(thread.device, thread.slot, self.omission)?
+            {
+                self.let_wait(thread, answering)?;
+            }
+            let Some(place) = turns.next() else { return Ok(()) };
+            self.answer_at(thread, place, answering)?;
+        }
     }
 
-    /// Counts the crashes and hangs of the request in `slot` against it.
-    fn judge(&self, slot: &Slot) {
-        let pair = slot.pair.load(SeqCst);
-        let Shared { quarantine, counters, .. } = self.shared;
-        for _crash in 0..slot.blame.swap(0, SeqCst) {
-            let is_too_often = quarantine.strike(pair, clock::boottime_ns());
-            counters.quarantines.add(is_too_often.into());
+    /// Has the request in the slot wait for its turn; answers it where it cannot.
+    fn let_wait(&self, thread: Thread<'_>, answering: &mut Answering) -> io::Result<()> {
+        let Thread { number, realm, slot, turns, places, .. } = thread;
+        let message = slot.request.message(&mut answering.request);
+        let Some(request) = Request::parse(message) else {
+            return self.answer_in_slot((thread.device, realm), slot, answering);
+        };
+        let order = match request.operation {
+            Operation::Unanswered => return Ok(()),
+            Operation::Release { .. } => Order::First,
+            _somebody_waits => Order::Last,
+        };
+        let unique = request.unique;
+        let put = |place: usize| {
+            places.get(place).is_some_and(|place| place.put(unique, number, message))
+        };
+        if turns.wait(self.filesystem.share(realm, &request), order, put) {
+            // From here on it is the place that a successor finds it in.
+            slot.answered.store(unique, SeqCst);
+            return Ok(());
         }
+        self.answer_in_slot((thread.device, realm), slot, answering)
+    }
+
+    /// Answers the request that waits at a place.
+    fn answer_at(
+        &self,
+        thread: Thread<'_>,
+        number: usize,
+        answering: &mut Answering,
+    ) -> io::Result<()> {
+        let Some(place) = thread.places.get(number) else { return Ok(()) };
+        place.take(thread.number);
+        let Some(Some(device)) = self.devices.get(place.device()) else { return Ok(()) };
+        let mut message = [0; waiting::LENGTH];
+        let message = place.message(&mut message);
+        self.answer((device.as_fd(), thread.realm), message, thread.slot, &mut answering.reply)?;
+        place.free();
+        thread.turns.free(number);
+        Ok(())
     }
 
     /// Answers the request in `slot`, which came through a realm's device.
-    fn answer(
+    pub(super) fn answer_in_slot(
         &self,
         (device, realm): (BorrowedFd<'_>, Realm),
         slot: &Slot,
         answering: &mut Answering,
     ) -> io::Result<()> {
+        let Answering { request, reply, .. } = answering;
+        let message = slot.request.message(request);
+        if let Some(unique) = self.answer((device, realm), message, slot, reply)? {
+            slot.answered.store(unique, SeqCst);
+        }
+        Ok(())
+    }
+
+    /// Answers `message`, and notes in `slot` what a successor must know should this be the
+    /// end of the worker; returns the id of the request.
+    pub(super) fn answer(
+        &self,
+        (device, realm): (BorrowedFd<'_>, Realm),
+        message: &[u8],
+        slot: &Slot,
+        reply: &mut Reply,
+    ) -> io::Result<Option<u64>> {
         slot.busy_since.store(clock::boottime_ns(), SeqCst);
         if self.shared.header.watch_armed.swap(1, SeqCst) == 0 {
             timer::arm(self.watch.as_fd(), WATCH_INTERVAL)?;
         }
-        let Answering { request, reply } = answering;
-        match Request::parse(slot.request.message(request)) {
-            Some(request) => {
-                self.shared.counters.request(asked(&request.operation));
-                reply.clear();
-                if let Some(result) = self.filesystem.answer(realm, &request, slot, reply) {
-                    send(device, &request, result, reply)?;
-                }
-                slot.answered.store(request.unique, SeqCst);
+        let request = Request::parse(message);
+        if let Some(request) = &request {
+            self.shared.counters.request(asked(&request.operation));
+            reply.clear();
+            if let Some(result) = self.filesystem.answer(realm, request, slot, reply) {
+                send(device, request, result, reply)?;
             }
-            None => limited!(warn, "a request is cut short; nobody can be answered"),
+        } else {
+            limited!(warn, "a request is cut short; nobody can be answered");
         }
         slot.pair.store(0, SeqCst);
         slot.busy_since.store(0, SeqCst);
-        Ok(())
+        Ok(request.map(|request| request.unique))
     }
 }
 
 /// What a thread needs to answer, kept from one request to the next.
-struct Answering {
+pub(super) struct Answering {
     request: Box<[u8; REQUEST_LENGTH]>,
-    reply: Reply,
+    pub(super) reply: Reply,
+    /// When the last answer was given, in nanoseconds of `CLOCK_BOOTTIME`.
+    ended_ns: u64,
 }
 
 impl Answering {
-    fn new() -> Self {
-        Self { request: Box::new([0; REQUEST_LENGTH]), reply: Reply::new() }
+    pub(super) fn new() -> Self {
+        Self { request: Box::new([0; REQUEST_LENGTH]), reply: Reply::new(), ended_ns: 0 }
     }
+}
+
+/// Whether the kernel has a request now. Another thread may take it first.
+fn is_readable(device: BorrowedFd<'_>) -> io::Result<bool> {
+    let mut devices = [PollFd::new(device, PollFlags::POLLIN)];
+    match poll(&mut devices, PollTimeout::ZERO) {
+        Ok(_count) => {}
+        Err(Errno::EINTR) => return Ok(false),
+        Err(errno) => return Err(errno.into()),
+    }
+    let [device] = devices;
+    Ok(device.revents().is_some_and(|happened| happened.contains(PollFlags::POLLIN)))
 }
 
 /// Waits for a request; false once unmounted.
@@ -160,13 +254,6 @@ fn asked(operation: &Operation<'_>) -> Asked {
         Operation::Readdir { .. } => Asked::Readdir,
         _seldom => Asked::Other,
     }
-}
-
-/// True when the request in `slot` may not have been answered.
-fn is_unanswered(slot: &Slot) -> bool {
-    let mut buffer = [0; REQUEST_LENGTH];
-    let request = Request::parse(slot.request.message(&mut buffer));
-    request.is_some_and(|request| request.unique != slot.answered.load(SeqCst))
 }
 
 fn send(

@@ -23,8 +23,9 @@ use crate::fuse::reply::Reply;
 use crate::fuse::request::{Operation, Request};
 use crate::fuse::source::Source;
 use crate::fuse::tree::{Place, Tree};
+use crate::fuse::turns::{Askers, lower_half};
 use crate::log::limited;
-use crate::serve::{File, Kind, Numbered, Numbers, OPENING_WORDS, Shown};
+use crate::serve::{File, Kind, Numbered, Numbers, OPENING_WORDS, Opening, Shown};
 use crate::shared::Shared;
 use crate::shared::counters::Outcome;
 use crate::shared::slots::{Realm, Slot};
@@ -38,6 +39,7 @@ pub struct Filesystem {
     pub(super) source: Source,
     pub(super) shared: &'static Shared,
     open_files: OpenFiles,
+    askers: Askers,
     /// How long the kernel may keep a text of the fresh realm.
     pub(super) fresh: Duration,
     pub(super) sweeps: Sweeps,
@@ -60,6 +62,7 @@ impl Filesystem {
             source,
             shared,
             open_files,
+            askers: Askers::new(),
             fresh,
             sweeps: Sweeps::default(),
             sizes_of_texts: Mutex::default(),
@@ -78,6 +81,18 @@ impl Filesystem {
     /// in the middle of.
     pub(crate) fn sweep(&self) {
         self.open_files.sweep();
+    }
+
+    /// What an answer to `request` counts against: its container as far as that is known
+    /// without asking, 0 for everybody else.
+    pub(crate) fn share(&self, realm: Realm, request: &Request<'_>) -> u64 {
+        match (realm, &request.operation) {
+            (Realm::Private | Realm::Fresh, _) => request.node >> 32,
+            (Realm::Shared, Operation::Read { handle, .. }) => {
+                lower_half(self.open_files.share(*handle))
+            }
+            (Realm::Shared, _by_path) => self.askers.share_of(request.tid),
+        }
     }
 
     /// Answers the request in `slot`, which came through `realm`, into `reply`, which is
@@ -143,7 +158,8 @@ impl Filesystem {
         let place = self.place(request.node)?;
         place.file().ok_or(not_a_file(place))?;
         let opening = self.identify(place, request, slot);
-        let share = opening.as_ref().map_or(0, hash);
+        let share = opening.as_ref().map_or(0, share_of);
+        self.askers.note(request.tid, share);
         let handle = self.open_files.open(slot, request.unique, share, |record| {
             record.node.store(request.node, SeqCst);
             match &opening {
@@ -300,6 +316,12 @@ pub(super) fn not_a_file(place: Place) -> Errno {
         Kind::Directory { .. } => Errno::EISDIR,
         Kind::File { .. } | Kind::Link => Errno::EINVAL,
     }
+}
+
+/// Whose share of what is limited a file counts against that was opened with `words`:
+/// its container's, whichever namespaces the opener is in.
+fn share_of(words: &[u64; OPENING_WORDS]) -> u64 {
+    Opening::from_words(words).groups.name()
 }
 
 /// A number that stands for `words`; equal ones have equal numbers, in every

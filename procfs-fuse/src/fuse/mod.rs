@@ -2,7 +2,7 @@
 //!
 //! [`session`] mounts and negotiates (with `fuser`). [`worker`] is the life of a
 //! process that serves; its threads run [`device`], which reads requests and
-//! writes answers. [`request`] and [`reply`] are the kernel's messages as types,
+//! writes answers, container by container where many wait ([`turns`]); [`replay`] answers what a dead worker left. [`request`] and [`reply`] are the kernel's messages as types,
 //! [`filesystem`] decides what each request is answered, with the directories of
 //! [`tree`] and their [`names`], the [`private`] trees that the [`door`] hands out, the open files of [`open_files`] and the texts of
 //! [`source`].
@@ -21,9 +21,11 @@ mod open_files;
 mod private;
 mod private_trees;
 pub mod rehearsal;
+mod replay;
 mod reply;
 mod request;
 pub mod session;
 pub mod source;
 pub mod tree;
+mod turns;
 pub mod worker;

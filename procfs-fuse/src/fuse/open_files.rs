@@ -149,6 +149,15 @@ impl OpenFiles {
         (era == self.era && record.state() == (Use::Open, generation)).then_some(file)
     }
 
+    /// What `handle` counts against, 0 when it stands for nothing. Only for who is to be
+    /// answered first: nobody is waited for to know it.
+    pub(crate) fn share(&self, handle: u64) -> u64 {
+        let (generation, _era, index) = taken_apart(handle);
+        let record = self.shared.open_table.records.get(index as usize);
+        let open = record.filter(|record| record.state() == (Use::Open, generation));
+        open.map_or(0, |record| record.share.load(SeqCst))
+    }
+
     /// Forgets a closed file; nothing happens when it is not open.
     pub(crate) fn close(&self, handle: u64) {
         let Some(file) = self.find(handle) else { return };

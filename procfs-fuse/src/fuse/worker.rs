@@ -25,6 +25,7 @@ use crate::fuse::histories::SharedHistories;
 use crate::fuse::rehearsal::{Omission, Rehearsal};
 use crate::fuse::source::Source;
 use crate::fuse::tree::Tree;
+use crate::fuse::turns::Turns;
 use crate::metrics::listener;
 use crate::serve;
 use crate::shared::header::TABLES;
@@ -85,7 +86,10 @@ pub fn run(options: WorkerOptions) -> io::Result<()> {
     let filesystem = Filesystem::take_over(tree, source, shared, fresh);
     shared.counters.begin(catalog::fingerprint());
     let Inherited { wake, devices, watch, .. } = inherited;
-    let server = Arc::new(Server { filesystem, devices, watch, shared, omission });
+    let waiting = shared.waiting.get(options.bank).ok_or_else(no_bank)?;
+    let turns = [(); Realm::ALL.len()].map(|()| Turns::new());
+    let server = Server { filesystem, devices, watch, shared, waiting, turns, omission };
+    let server = Arc::new(server);
     take_over(&server, bank)?;
     bank.reading.store(1, SeqCst);
     gate.get_or_init(|| Arc::clone(&server));
@@ -259,10 +263,10 @@ fn take_over(server: &Server, bank: &Bank) -> io::Result<()> {
 /// those that are dead.
 fn replay_lost(server: &Server, shared: &Shared) -> io::Result<u32> {
     let mut replayed = 0;
-    for bank in &shared.banks {
+    for (bank, waiting) in shared.banks.iter().zip(&shared.waiting) {
         let state = bank.state();
         if matches!(state, State::Lost | State::Hung) {
-            replayed += server.replay(bank)?;
+            replayed += server.replay(bank, waiting)?;
         }
         if state == State::Lost {
             bank.set_state(State::Free);

@@ -10,7 +10,7 @@ const MAGIC: u64 = u64::from_be_bytes(*b"porthole");
 
 /// Counts incompatible changes of the header and the banks. Versions that differ
 /// in it cannot follow each other: the newer one is refused.
-pub const LAYOUT: u64 = 4;
+pub const LAYOUT: u64 = 5;
 
 /// Counts incompatible changes of everything after the banks, and of what its words
 /// mean. A worker that finds tables of another number begins new ones

@@ -23,6 +23,7 @@ pub mod private_trees;
 pub mod quarantine;
 pub mod slots;
 pub mod texts;
+pub mod waiting;
 
 /// Exit code of a worker that found the file system unmounted.
 pub const UNMOUNTED: i32 = 3;
@@ -36,6 +37,8 @@ pub struct Shared {
     pub header: header::Header,
     /// Requests that are being answered, one bank for each worker.
     pub banks: [slots::Bank; slots::BANKS],
+    /// Requests that wait for their turn, for each bank.
+    pub waiting: [waiting::Waiting; slots::BANKS],
     /// Containers that have private trees. What these are mounted in outlives any
     /// version, so they are none of the tables.
     pub private_trees: private_trees::PrivateTrees,
@@ -65,7 +68,7 @@ mod tests {
     /// changes what a word means, which nothing notices.
     #[test]
     fn another_size_is_another_layout() {
-        assert_eq!((header::LAYOUT, offset_of!(Shared, quarantine)), (4, 2_285_568));
-        assert_eq!((header::TABLES, size_of::<Shared>()), (6, 39_198_720));
+        assert_eq!((header::LAYOUT, offset_of!(Shared, quarantine)), (5, 4_218_880));
+        assert_eq!((header::TABLES, size_of::<Shared>()), (6, 41_132_032));
     }
 }

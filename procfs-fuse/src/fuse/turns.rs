@@ -1,0 +1,242 @@
+//! Whose turn it is: requests that wait are answered container by container.
+//!
+//! The kernel hands requests out in the order in which they came, so whoever asks with
+//! many threads would have as many turns. Here requests wait in a queue for each asker,
+//! and the queues take turns.
+//!
+//! Which container a request is of need not be right, only cheap: who is taken for
+//! another one waits with that one. The answer never depends on it.
+//!
+//! What this module does not do: keep the requests themselves ([`waiting`](crate::shared::waiting)),
+//! or answer them (`device`).
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
+
+use parking_lot::Mutex;
+
+use crate::shared::slots::Realm;
+use crate::shared::waiting::PLACES;
+
+/// The turns of one realm.
+#[derive(Debug)]
+pub(crate) struct Turns {
+    waiting: AtomicUsize,
+    queues: Mutex<Queues>,
+}
+
+/// The turns of each realm: their requests do not wait for each other.
+pub(crate) type TurnsOfRealms = [Turns; Realm::ALL.len()];
+
+#[derive(Debug)]
+struct Queues {
+    free: Vec<u16>,
+    /// Those who wait, whose turn it is first.
+    askers: VecDeque<Asker>,
+    /// What follows each place in its asker's queue.
+    next: [u16; PLACES],
+}
+
+/// Where in its asker's queue a request waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Before the others. A file that is closed is forgotten first, so that who opens and
+    /// closes without a pause waits, instead of having ever more of them to be closed.
+    First,
+    /// After the others.
+    Last,
+}
+
+/// The queue of one asker, which is never empty.
+#[derive(Debug, Clone, Copy)]
+struct Asker {
+    share: u64,
+    first: u16,
+    last: u16,
+}
+
+impl Turns {
+    /// Nobody waits.
+    pub(crate) fn new() -> Self {
+        // What is given out first is taken from the end: the lowest place, so that few
+        // pages are used.
+        let free = (0..=u16::MAX).take(PLACES).rev().collect();
+        let queues = Queues { free, askers: VecDeque::with_capacity(PLACES), next: [0; PLACES] };
+        Self { waiting: AtomicUsize::new(0), queues: Mutex::new(queues) }
+    }
+
+    /// True while requests wait.
+    pub(crate) fn has_waiting(&self) -> bool {
+        self.waiting.load(SeqCst) > 0
+    }
+
+    /// Has one more request of `share` wait, if there is a free place that `put` can put
+    /// it into.
+    pub(crate) fn wait(&self, share: u64, order: Order, put: impl FnOnce(usize) -> bool) -> bool {
+        let mut queues = self.queues.lock();
+        let Some(place) = queues.free.pop() else { return false };
+        if !put(place.into()) {
+            queues.free.push(place);
+            return false;
+        }
+        queues.add(share, order, place);
+        self.waiting.fetch_add(1, SeqCst);
+        true
+    }
+
+    /// The place of the request whose turn it is.
+    pub(crate) fn next(&self) -> Option<usize> {
+        if !self.has_waiting() {
+            return None;
+        }
+        let place = self.queues.lock().next_place()?;
+        self.waiting.fetch_sub(1, SeqCst);
+        Some(place.into())
+    }
+
+    /// The request at `place` was answered.
+    pub(crate) fn free(&self, place: usize) {
+        if let Ok(place) = u16::try_from(place) {
+            self.queues.lock().free.push(place);
+        }
+    }
+}
+
+impl Queues {
+    fn add(&mut self, share: u64, order: Order, place: u16) {
+        let Some(asker) = self.askers.iter_mut().find(|asker| asker.share == share) else {
+            self.askers.push_back(Asker { share, first: place, last: place });
+            return;
+        };
+        let (before, after) = match order {
+            Order::First => (place, std::mem::replace(&mut asker.first, place)),
+            Order::Last => (std::mem::replace(&mut asker.last, place), place),
+        };
+        if let Some(next) = self.next.get_mut(usize::from(before)) {
+            *next = after;
+        }
+    }
+
+    fn next_place(&mut self) -> Option<u16> {
+        let asker = self.askers.pop_front()?;
+        if asker.first != asker.last {
+            let first = self.next.get(usize::from(asker.first)).copied()?;
+            self.askers.push_back(Asker { first, ..asker });
+        }
+        Some(asker.first)
+    }
+}
+
+/// Threads whose container is remembered at once. More of them are one asker together.
+const THREADS: usize = 1024;
+
+/// For whom threads have opened files lately, so that their next request is known to be of
+/// the same container.
+#[derive(Debug)]
+pub(crate) struct Askers {
+    /// The thread in the upper half, the lower half of its share in the lower.
+    threads: Box<[AtomicU64]>,
+}
+
+impl Askers {
+    /// Nobody is known.
+    pub(crate) fn new() -> Self {
+        Self { threads: (0..THREADS).map(|_place| AtomicU64::new(0)).collect() }
+    }
+
+    /// Thread `tid` has opened a file that counts against `share`.
+    pub(crate) fn note(&self, tid: u32, share: u64) {
+        if let Some(place) = self.threads.get(tid as usize % THREADS) {
+            place.store(u64::from(tid) << 32 | lower_half(share), Relaxed);
+        }
+    }
+
+    /// What the requests of thread `tid` count against, 0 when it is a stranger.
+    pub(crate) fn share_of(&self, tid: u32) -> u64 {
+        let known = self.threads.get(tid as usize % THREADS).map_or(0, |place| place.load(Relaxed));
+        if known >> 32 == u64::from(tid) { lower_half(known) } else { 0 }
+    }
+}
+
+/// The part of a share by which askers are told apart.
+pub(crate) fn lower_half(share: u64) -> u64 {
+    share & u64::from(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Has requests of these shares wait, and tells in which order they are answered.
+    #[track_caller]
+    fn check(shares: &[u64], order: &[usize]) {
+        let turns = Turns::new();
+        for share in shares {
+            assert!(turns.wait(*share, Order::Last, |_place| true));
+        }
+        let answered: Vec<_> = std::iter::from_fn(|| turns.next()).collect();
+        assert_eq!(answered, order, "shares {shares:?}");
+        assert!(!turns.has_waiting());
+    }
+
+    #[test]
+    fn one_asker_is_answered_in_order() {
+        check(&[], &[]);
+        check(&[1, 1, 1], &[0, 1, 2]);
+    }
+
+    #[test]
+    fn who_asks_once_does_not_wait_for_who_asks_often() {
+        check(&[1, 1, 1, 1, 2], &[0, 4, 1, 2, 3]);
+        check(&[1, 1, 2, 2, 3], &[0, 2, 4, 1, 3]);
+    }
+
+    #[test]
+    fn who_asks_again_comes_after_the_others() {
+        let turns = Turns::new();
+        let ask = |share| assert!(turns.wait(share, Order::Last, |_place| true));
+        ask(1);
+        ask(1);
+        ask(2);
+        assert_eq!(turns.next(), Some(0));
+        turns.free(0);
+        ask(1); // at place 0 again
+        ask(3);
+        assert_eq!([(); 4].map(|()| turns.next()), [Some(2), Some(1), Some(3), Some(0)]);
+    }
+
+    #[test]
+    fn who_is_first_is_so_among_its_own() {
+        let turns = Turns::new();
+        let ask = |share, order| assert!(turns.wait(share, order, |_place| true));
+        ask(1, Order::Last);
+        ask(2, Order::First);
+        ask(1, Order::First);
+        ask(1, Order::Last);
+        assert_eq!([(); 5].map(|()| turns.next()), [Some(2), Some(1), Some(0), Some(3), None]);
+    }
+
+    #[test]
+    fn places_are_bounded_and_used_again() {
+        let turns = Turns::new();
+        for _request in 0..PLACES {
+            assert!(turns.wait(1, Order::Last, |_place| true));
+        }
+        assert!(!turns.wait(2, Order::Last, |_place| true));
+        let place = turns.next().unwrap();
+        assert!(!turns.wait(2, Order::Last, |_place| true));
+        turns.free(place);
+        assert!(!turns.wait(2, Order::Last, |_too_long| false));
+        assert!(turns.wait(2, Order::Last, |again| again == place));
+    }
+
+    #[test]
+    fn who_has_opened_a_file_is_known() {
+        let askers = Askers::new();
+        assert_eq!(askers.share_of(0), 0);
+        askers.note(7, 0xffff_0000_0001);
+        assert_eq!(askers.share_of(7), lower_half(0xffff_0000_0001));
+        askers.note(7 + 1024, 2);
+        assert_eq!((askers.share_of(7), askers.share_of(7 + 1024)), (0, 2));
+    }
+}

@@ -1,0 +1,141 @@
+//! Containers that ask for more than their share, and a neighbour who must hardly notice.
+//!
+//! A hostile container has 64 threads and one CPU; its neighbour looks at two files
+//! every millisecond. How long the neighbour waits is measured while nobody else asks,
+//! and while the hostile container does each of the things of [`Hostility`].
+//!
+//! A busy container also takes CPU time from whoever else wants it, which no daemon
+//! can mend. So where the neighbour waits long it is looked how long it waits while the
+//! hostile container reads the kernel's own files: what is as bad then proves nothing.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use libtest_mimic::Trial;
+use support::program::Unproved;
+use support::{Group, Need, Verdict, alone};
+
+use crate::greedy::{Hostiles, Hostility};
+use crate::onlooker::{Neighbour, Seen, Waits};
+use crate::serving::Serving;
+
+const QUICK: &[Need] = &[
+    Need::Container,
+    Need::NativeSpeed,
+    Need::Controller("memory"),
+    Need::Controller("cpu"),
+    Need::Controller("freezer"),
+];
+const LONG: &[Need] = &[
+    Need::Container,
+    Need::NativeSpeed,
+    Need::Controller("memory"),
+    Need::Controller("cpu"),
+    Need::Controller("freezer"),
+    Need::Full,
+];
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        alone("a_hostile_neighbour_is_hardly_noticed", QUICK, || hardly_noticed(SHORT)),
+        alone("hostile_neighbours_are_hardly_noticed_for_long", LONG, || hardly_noticed(LONG_SPAN)),
+    ]
+}
+
+/// How long the neighbour reads in the quick tier, with each hostility and without.
+const SHORT: Duration = Duration::from_millis(300);
+
+/// The same in the long tier.
+const LONG_SPAN: Duration = Duration::from_secs(3);
+
+/// The median wait, and the one that all but one in a hundred stay below, are at most so
+/// many times what they are when nobody else asks.
+const FACTOR: f64 = 5.0;
+
+/// Memory that each container may use, in bytes.
+const LIMIT: u64 = 256 << 20;
+
+/// CPU time of the hostile container, in microseconds of a period of 100 ms.
+const ONE_CPU: u64 = 100_000;
+
+/// How often a measure is taken before it counts: others use this machine too.
+const TRIES: usize = 3;
+
+fn hardly_noticed(span: Duration) -> Verdict {
+    let serving = Serving::start(&[])?;
+    let (mut noticed, mut unclear) = (Vec::new(), Vec::new());
+    for hostility in Hostility::ALL {
+        match judge(&serving, hostility, span)? {
+            Judgement::HardlyNoticed => {}
+            Judgement::Unclear(what) => unclear.push(what),
+            Judgement::Noticed(what) => noticed.push(what),
+        }
+    }
+    serving.stop()?;
+    ensure!(noticed.is_empty(), "{}", noticed.join("\n"));
+    if unclear.is_empty() { Ok(()) } else { Err(Unproved(unclear.join("; ")).into()) }
+}
+
+/// What a neighbour has to say about a hostility.
+enum Judgement {
+    HardlyNoticed,
+    /// It waits long, and as long where the hostile container asks others.
+    Unclear(String),
+    Noticed(String),
+}
+
+/// Measures until the neighbour is content, or has noticed a hostility each time.
+fn judge(serving: &Serving, hostility: Hostility, span: Duration) -> Result<Judgement> {
+    let mut judgement = Judgement::HardlyNoticed;
+    for _try in 0..TRIES {
+        let quiet = beside(serving, None, span)?;
+        let hostile = beside(serving, Some((hostility, &serving.mount_point())), span)?;
+        tell("nobody else asks", quiet);
+        tell(&format!("{hostility:?}"), hostile);
+        if hostile.is_within(FACTOR, quiet) {
+            return Ok(Judgement::HardlyNoticed);
+        }
+        let control = beside(serving, Some((hostility, Path::new("/"))), span)?;
+        tell("it asks the kernel", control);
+        let what = format!("{hostility:?}: {hostile:?}, quiet {quiet:?}, control {control:?}");
+        judgement = if hostile.is_within(FACTOR, control) {
+            Judgement::Unclear(what)
+        } else {
+            Judgement::Noticed(what)
+        };
+    }
+    Ok(judgement)
+}
+
+/// How long a neighbour waits while a container does what it does to the files below a
+/// folder.
+fn beside(
+    serving: &Serving,
+    hostility: Option<(Hostility, &Path)>,
+    span: Duration,
+) -> Result<Seen> {
+    let neighbours = container(&["memory", "cpu"])?;
+    let group = container(&["memory", "cpu", "freezer"])?;
+    group.limit_cpu(ONE_CPU)?;
+    let start = |(hostility, root)| Hostiles::start(&group, root, hostility);
+    let hostiles = hostility.map(start).transpose()?;
+    let neighbour = Neighbour::start(&neighbours, &serving.mount_point())?;
+    std::thread::sleep(span);
+    let seen = neighbour.finish()?;
+    hostiles.map_or(Ok(()), Hostiles::finish)?;
+    Ok(seen)
+}
+
+fn tell(what: &str, Seen { open, kept }: Seen) {
+    let [open, kept] = [open, kept]
+        .map(|Waits { p50, p99, longest }| format!("{p50:7.0} {p99:7.0} {longest:7.0}"));
+    eprintln!("{what:20} open {open}   kept {kept}   (p50, p99, max; us)");
+}
+
+/// A container with limits of its own.
+fn container(controllers: &[&'static str]) -> Result<Group> {
+    let group = Group::new(controllers)?;
+    group.limit_memory(LIMIT)?;
+    Ok(group)
+}
