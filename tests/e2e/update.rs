@@ -67,9 +67,15 @@ pub(crate) fn trials() -> Vec<Trial> {
     ]
 }
 
-/// `porthole update OPTIONS` of one container; it may fail.
+/// How old the text of meminfo may be in a container of `porthole run`: 10 ms, in ticks
+/// of the kernel, which are up to 10 ms long.
+const FRESH: Duration = Duration::from_millis(20);
+
+/// `porthole update OPTIONS` of one container; it may fail. When this returns, what was
+/// read before the update is too old to be shown again.
 fn update(container: &Container, options: &[&str]) -> Result<Ran> {
     let ran = Ran::new(container::porthole()?.arg("update").args(options).arg(container.id()))?;
+    thread::sleep(FRESH);
     Ok(ran.beside(container.readings()))
 }
 
@@ -139,10 +145,6 @@ const FILES: [&str; 4] =
     ["/proc/meminfo", "/proc/cpuinfo", "/proc/stat", "/sys/devices/system/cpu/online"];
 
 /// What `top` does: it keeps the files open and reads them again from the start.
-/// How old the text of meminfo may be in a container of `porthole run`: 10 ms, in ticks
-/// of the kernel, which are up to 10 ms long.
-const FRESH: Duration = Duration::from_millis(20);
-
 fn an_update_is_seen_by_open_files() -> Verdict {
     let container = Container::sleeping(&["-m", "128m", "--cpus", "1"])?;
     let mut reader = Reader::start(&container, &FILES)?;
@@ -150,7 +152,6 @@ fn an_update_is_seen_by_open_files() -> Verdict {
     for (mib, cpus, visible) in [("256m", "2", 2), ("192m", "0.5", 1), ("128m", "1.5", 2)] {
         update(&container, &["-m", mib, "--cpus", cpus])?.succeeded()?;
         let mib: u64 = mib.trim_end_matches('m').parse()?;
-        thread::sleep(FRESH);
         check_sizes(&reader.read()?, mib * MIB, visible)?;
     }
     reader.end()
