@@ -3,7 +3,8 @@
 //!
 //! Absolute times move with the load of the machine, so all are read in turns, by
 //! the same process in the same container, and compared as ratios. The long tier of
-//! tests looks whether anything is slower than lxcfs; `cargo xtask bench` starts this
+//! tests looks whether anything is slower than lxcfs, and what it costs that system calls
+//! are [`answered`]; `cargo xtask bench` starts this
 //! program for all [`figures`].
 
 #![allow(
@@ -12,6 +13,7 @@
     reason = "the table is what the program is for"
 )]
 
+mod answered;
 mod calls;
 mod figures;
 mod floor;
@@ -49,14 +51,18 @@ const ROUNDS: usize = 5;
 const LOAD: Load = Load { way: Way::Open, threads: 1, span: Span::Milliseconds(400) };
 
 fn main() -> ExitCode {
-    if let Some(exit) = reader::main().or_else(floor::main).or_else(figures::main) {
+    if let Some(exit) =
+        answered::main().or_else(reader::main).or_else(floor::main).or_else(figures::main)
+    {
         return exit;
     }
     support::program::main(trials())
 }
 
 fn trials() -> Vec<Trial> {
-    vec![alone("a_read_costs_less_than_lxcfs", NEEDS, compare)]
+    let mut trials = answered::trials();
+    trials.push(alone("a_read_costs_less_than_lxcfs", NEEDS, compare));
+    trials
 }
 
 /// Measures every file, prints the table, and fails where a read through
