@@ -51,6 +51,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         ),
         trial("no_reader_sees_the_host_while_it_is_healed", NEEDS, no_reader_sees_the_host),
         trial("nested_mount_namespaces_are_healed", NEEDS, nested_namespaces_are_healed),
+        trial("files_inside_somebodys_fuse_are_healed", NEEDS, files_inside_fuse_are_healed),
         trial("locked_mounts_get_a_live_one_on_top", NEEDS, locked_mounts_get_one_on_top),
         trial("what_covers_a_dead_file_is_left_alone", NEEDS, foreign_mounts_are_left_alone),
         trial("files_of_another_daemon_are_left_alone", NEEDS, other_daemons_are_left_alone),
@@ -204,6 +205,26 @@ fn nested_namespaces_are_healed() -> Verdict {
     })?;
     drop((nested, container));
     daemon.stop()
+}
+
+/// The root of a container may be a file system that another program answers for, as
+/// fuse-overlayfs does. Here it is another daemon's tree, with a proc mounted in it.
+fn files_inside_fuse_are_healed() -> Verdict {
+    let other = Daemon::start()?;
+    let mut daemon = Daemon::start()?;
+    let container = Contained::without_files(96 * MIB, Pace::Calm)?;
+    let proc = other.mount_point().join("proc");
+    let inside = proc.join("meminfo");
+    let (proc, inside) = (proc.to_string_lossy(), inside.to_string_lossy());
+    let file = daemon.mount_point().join("proc/meminfo");
+    let file = file.to_string_lossy();
+    container.shell(&format!("mount -t proc none {proc} && mount --bind {file} {inside}"))?;
+    restart(&mut daemon, |daemon| is_there_once(&inside, container.pid(), daemon))?;
+    let read = container.shell(&format!("cat {inside}"))?;
+    read.equal("MemTotal", &read.meminfo("MemTotal")?, &(96 * MIB))?;
+    drop(container);
+    daemon.stop()?;
+    other.stop()
 }
 
 /// In a mount namespace that was given to a less privileged user namespace the

@@ -9,7 +9,7 @@
 //! sees an error until it sees its own numbers, and never the host's.
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -95,34 +95,59 @@ pub(crate) fn take_off(
 /// `EAGAIN`: the way leads through a file system that somebody else answers for
 /// (FUSE, a network), and who may never do so.
 pub(crate) fn open(table: &MountTable, target: &Path) -> nix::Result<OwnedFd> {
-    let unwaiting = ResolveFlag::from_bits_retain(libc::RESOLVE_CACHED);
-    match open_with(target, unwaiting) {
-        // EINVAL: before Linux 5.12 there is no such flag.
-        Err(Errno::EAGAIN | Errno::EINVAL) if !asks_somebody(table, target) => {
-            open_with(target, ResolveFlag::empty())
-        }
+    match open_unasking(AT_FDCWD, target) {
+        // The kernel looks again itself at what lies in /proc and /sys.
+        Err(Errno::EAGAIN) => match kernels_part(table, target).ok_or(Errno::EAGAIN)? {
+            (None, target) => open_with(AT_FDCWD, target, ResolveFlag::empty()),
+            (Some(base), rest) => {
+                let base = open_unasking(AT_FDCWD, base)?;
+                open_with(base.as_fd(), rest, ResolveFlag::empty())
+            }
+        },
+        opened => opened,
+    }
+}
+
+/// Opens `target` if the kernel remembers all that is on the way, as it does of what
+/// something is mounted on.
+fn open_unasking(from: BorrowedFd<'_>, target: &Path) -> nix::Result<OwnedFd> {
+    match open_with(from, target, ResolveFlag::from_bits_retain(libc::RESOLVE_CACHED)) {
+        // Before Linux 5.12 there is no such flag.
         Err(Errno::EINVAL) => Err(Errno::EAGAIN),
         opened => opened,
     }
 }
 
-fn open_with(target: &Path, more: ResolveFlag) -> nix::Result<OwnedFd> {
+fn open_with(from: BorrowedFd<'_>, target: &Path, more: ResolveFlag) -> nix::Result<OwnedFd> {
     let no_links = ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_MAGICLINKS;
     let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_CLOEXEC).resolve(no_links | more);
-    openat2(AT_FDCWD, target, how)
+    openat2(from, target, how)
 }
 
-/// True when looking up `target` may need an answer from another program or
-/// machine. The mount at its end is not looked into.
-fn asks_somebody(table: &MountTable, target: &Path) -> bool {
+/// The part of the way to `target` on which no other program or machine is asked: the
+/// mount where it begins, unless it is the whole way, and the path from there. The mount
+/// at its end is not looked into.
+fn kernels_part<'a>(
+    table: &'a MountTable,
+    target: &'a Path,
+) -> Option<(Option<&'a Path>, &'a Path)> {
+    let mut way = table.way_to(target);
+    way.pop_if(|mount| is_ours(mount) && mount.point == target);
+    match way.iter().rposition(|mount| asks_somebody(mount)) {
+        None => Some((None, target)),
+        Some(last) => {
+            let base = &way.get(last + 1)?.point;
+            Some((Some(base), target.strip_prefix(base).ok()?))
+        }
+    }
+}
+
+/// True when looking something up in `mount` may need an answer from another program or
+/// machine.
+fn asks_somebody(mount: &Mount) -> bool {
     const SOMEBODY: [&str; 9] =
         ["9p", "afs", "autofs", "ceph", "cifs", "fuse", "nfs", "smb", "virtiofs"];
-    let asks = |mount: &&Mount| {
-        let fs_type = mount.fs_type.as_str();
-        SOMEBODY.iter().any(|name| fs_type.starts_with(name))
-    };
-    let inside = |mount: &&Mount| !(is_ours(mount) && mount.point == target);
-    table.way_to(target).into_iter().filter(inside).any(|mount| asks(&mount))
+    SOMEBODY.iter().any(|name| mount.fs_type.starts_with(name))
 }
 
 /// Attaches `live` on top of `place`.
@@ -184,4 +209,34 @@ fn by_number(
 ) -> io::Result<()> {
     fchdir(home.open_files()?)?;
     Ok(work(&file.as_raw_fd().to_string())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Checks from where on nobody is asked on the way to `target`, in a container whose
+    /// root is of the type `root`.
+    #[track_caller]
+    fn check(root: &str, target: &str, expected: Option<(Option<&str>, &str)>) {
+        let table = MountTable::parse(&format!(
+            "\
+60 28 0:50 / / rw - {root} none rw
+61 60 0:60 / /proc rw - proc proc rw
+70 61 0:51 /proc/meminfo /proc/meminfo ro - fuse.portholefs portholefs ro
+71 60 0:51 /proc/stat /srv/stat ro - fuse.portholefs portholefs ro
+"
+        ));
+        let expected = expected.map(|(base, rest)| (base.map(Path::new), Path::new(rest)));
+        assert_eq!(kernels_part(&table, Path::new(target)), expected, "{root} {target}");
+    }
+
+    #[test]
+    fn nobody_is_asked_where_the_kernel_answers_itself() {
+        check("overlay", "/proc/meminfo", Some((None, "/proc/meminfo")));
+        check("overlay", "/srv/stat", Some((None, "/srv/stat")));
+        check("fuse.fuse-overlayfs", "/proc/meminfo", Some((Some("/proc"), "meminfo")));
+        check("nfs4", "/proc/meminfo", Some((Some("/proc"), "meminfo")));
+        check("fuse.fuse-overlayfs", "/srv/stat", None);
+    }
 }

@@ -46,7 +46,7 @@ pub struct NamespaceReport {
 }
 
 /// A place and what there is to say about it.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Said {
     /// The place, from the root of the namespace.
     pub path: PathBuf,

@@ -128,7 +128,7 @@ impl Injector {
             prefer_own(&mut decisions, &place.namespace);
             Job { place, decisions }
         });
-        let jobs: Vec<_> = jobs.filter(|job| !job.decisions.is_empty()).collect();
+        let jobs: Vec<_> = jobs.filter(Job::is_needed).collect();
         let decisions = jobs.iter().flat_map(|job| &job.decisions);
         let files = LiveFiles::open(&self.home, decisions);
         let done = workers::carry_out(&self.mount_point, &files, &jobs);

@@ -9,7 +9,7 @@ use crate::host::mountinfo::{Device, Mount, MountTable};
 use crate::inject::InjectError;
 use crate::inject::home::Home;
 use crate::inject::namespaces::{self, Namespace};
-use crate::inject::report::NamespaceReport;
+use crate::inject::report::{NamespaceReport, Said};
 use crate::inject::{place, plan};
 
 /// A mount namespace and what is mounted in it.
@@ -17,6 +17,10 @@ use crate::inject::{place, plan};
 pub(crate) struct Place {
     pub(crate) namespace: Namespace,
     pub(crate) table: MountTable,
+    /// Mounts of ours that could not be opened, so that nobody knows whether they are dead.
+    pub(crate) unopened: Vec<Said>,
+    /// True when a mount was no longer there: worth another visit.
+    pub(crate) is_changing: bool,
 }
 
 /// What there is on this machine.
@@ -54,7 +58,7 @@ pub(crate) fn all(
         }
         survey.looked_at += 1;
         match survey.look(home, &namespace, &concerns, &known) {
-            Ok(Some(table)) => survey.places.push(Place { namespace, table }),
+            Ok(Some(place)) => survey.places.push(place),
             Ok(None) => {}
             Err(error) => survey.failed.push(NamespaceReport {
                 error: Some(one_line(&error)),
@@ -66,35 +70,43 @@ pub(crate) fn all(
 }
 
 impl Survey {
-    /// The table of `namespace`; `None` when it does not concern us, or has ended.
+    /// What there is in `namespace`; `None` when it does not concern us, or has ended.
     fn look(
         &mut self,
         home: &Home,
         namespace: &Namespace,
         concerns: impl Fn(&MountTable) -> bool,
         known: impl Fn(&Mount) -> bool,
-    ) -> Result<Option<MountTable>, InjectError> {
+    ) -> Result<Option<Place>, InjectError> {
         let Some(entrance) = namespace.open() else { return Ok(None) };
         let table = home.inside(&entrance, || home.table())??;
         if !concerns(&table) {
             return Ok(None);
         }
-        let unknown: Vec<_> = plan::ours(&table).filter(|mount| !known(mount)).collect();
+        let namespace = namespace.clone();
+        let mut place = Place { namespace, table, unopened: Vec::new(), is_changing: false };
+        let unknown = plan::ours(&place.table).filter(|mount| !known(mount));
+        let unknown: Vec<_> = unknown.cloned().collect();
         if !unknown.is_empty() {
-            home.inside(&entrance, || self.open(home, &table, &unknown))?;
+            home.inside(&entrance, || self.open(home, &mut place, &unknown))?;
         }
-        Ok(Some(table))
+        Ok(Some(place))
     }
 
     /// Opens a file on each file system of `mounts` of which there is none yet.
-    fn open(&mut self, home: &Home, table: &MountTable, mounts: &[&Mount]) {
+    fn open(&mut self, home: &Home, place: &mut Place, mounts: &[Mount]) {
         for mount in mounts {
             if self.unknown.contains_key(&mount.device) {
                 continue;
             }
-            // What cannot be opened cannot be replaced either.
-            if let Ok(Some(file)) = place::find(home, table, &mount.point, &[mount.id]) {
-                self.unknown.insert(mount.device, file);
+            match place::find(home, &place.table, &mount.point, &[mount.id]) {
+                Ok(Some(file)) => drop(self.unknown.insert(mount.device, file)),
+                Ok(None) => place.is_changing = true,
+                // What it was mounted on is removed: nobody sees it.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => place
+                    .unopened
+                    .push(Said { path: mount.point.clone(), reason: error.to_string() }),
             }
         }
     }

@@ -29,6 +29,13 @@ pub(crate) struct Job {
     pub(crate) decisions: Vec<Decision>,
 }
 
+impl Job {
+    /// True when there is something to do or to say.
+    pub(crate) fn is_needed(&self) -> bool {
+        !self.decisions.is_empty() || !self.place.unopened.is_empty() || self.place.is_changing
+    }
+}
+
 /// Carries out all `jobs` with `files`, which are of the tree at `mount_point`.
 pub(crate) fn carry_out(
     mount_point: &Path,
@@ -70,9 +77,12 @@ fn carry_out_one(
     files: &LiveFiles,
     job: &Job,
 ) -> Result<NamespaceReport, InjectError> {
-    let Place { namespace, table } = &job.place;
+    let Place { namespace, table, unopened, is_changing } = &job.place;
     // A container that has ended meanwhile needs nothing.
     let Some(entrance) = namespace.open() else { return Ok(NamespaceReport::default()) };
     let prepared = act::prepare(files, &job.decisions);
-    home.inside(&entrance, || act::carry_out(home, table, prepared))
+    let mut done = home.inside(&entrance, || act::carry_out(home, table, prepared))?;
+    done.failed.extend(unopened.iter().cloned());
+    done.is_unsettled |= is_changing;
+    Ok(done)
 }
