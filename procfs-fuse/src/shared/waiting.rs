@@ -93,12 +93,15 @@ impl Place {
 
     /// Copies the request out.
     pub fn message<'a>(&self, out: &'a mut [u8; LENGTH]) -> &'a [u8] {
-        for (byte, place) in out.iter_mut().zip(&self.request) {
+        // Its first word says how long it is.
+        let length = u32::from_ne_bytes(std::array::from_fn(|index| {
+            self.request.get(index).map_or(0, |byte| byte.load(Relaxed))
+        }));
+        let message = out.get_mut(..length as usize).unwrap_or_default();
+        for (byte, place) in message.iter_mut().zip(&self.request) {
             *byte = place.load(Relaxed);
         }
-        // Its first word says how long it is.
-        let length = out.first_chunk().map_or(0, |word| u32::from_ne_bytes(*word));
-        out.get(..length as usize).unwrap_or_default()
+        message
     }
 
     /// The request was answered.
