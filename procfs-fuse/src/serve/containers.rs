@@ -36,7 +36,7 @@ const FIRST_SWEEP: usize = 64;
 pub(super) struct Container {
     /// What names it.
     pub(super) ids: GroupIds,
-    groups: Groups,
+    groups: Arc<Groups>,
     open: Mutex<Option<Open>>,
     /// What its files showed, for the next reading.
     history: Mutex<Option<History>>,
@@ -72,7 +72,7 @@ pub(super) struct Containers {
 #[derive(Debug, Default)]
 struct Known {
     by_ids: HashMap<GroupIds, Arc<Container>>,
-    ids: HashMap<Groups, GroupIds>,
+    ids: HashMap<Arc<Groups>, GroupIds>,
 }
 
 impl Containers {
@@ -139,7 +139,7 @@ impl Containers {
 
     fn remember(&self, ids: GroupIds, groups: Groups) -> Arc<Container> {
         let mut known = self.known.write();
-        let container = known.remember(ids, groups);
+        let container = known.remember(ids, Arc::new(groups));
         self.counters.containers.set(known.by_ids.len() as u64);
         container
     }
@@ -220,7 +220,7 @@ impl Containers {
 }
 
 impl Container {
-    fn new(ids: GroupIds, groups: Groups) -> Self {
+    fn new(ids: GroupIds, groups: Arc<Groups>) -> Self {
         Self {
             ids,
             groups,
@@ -268,12 +268,12 @@ impl Known {
         self.by_ids.get(self.ids.get(groups)?).cloned()
     }
 
-    fn remember(&mut self, ids: GroupIds, groups: Groups) -> Arc<Container> {
+    fn remember(&mut self, ids: GroupIds, groups: Arc<Groups>) -> Arc<Container> {
         if self.by_ids.len() >= FIRST_SWEEP && self.by_ids.len().is_power_of_two() {
             self.by_ids.retain(|_, container| container.is_there());
             self.ids.retain(|_, ids| self.by_ids.contains_key(ids));
         }
-        self.ids.insert(groups.clone(), ids);
+        self.ids.insert(Arc::clone(&groups), ids);
         Arc::clone(self.by_ids.entry(ids).or_insert_with(|| Arc::new(Container::new(ids, groups))))
     }
 }
