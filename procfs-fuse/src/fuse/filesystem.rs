@@ -202,14 +202,14 @@ impl Filesystem {
                     // Opened while nobody could decide: decided now.
                     self.identify(place, request, slot).inspect(|words| record.set_opening(words))
                 };
-                open.read(range, reply.body(), |out| text(opening, out))
+                open.read(range, reply.body_and_text(), |out| text(opening, out))
             }
             None => {
                 let opening = self.identify(place, request, slot);
-                let mut whole = Vec::new();
-                text(opening, &mut whole).map(|()| {
+                let (body, whole) = reply.body_and_text();
+                text(opening, whole).map(|()| {
                     let (start, end) = range.within(whole.len());
-                    reply.body().extend_from_slice(whole.get(start..end).unwrap_or_default());
+                    body.extend_from_slice(whole.get(start..end).unwrap_or_default());
                 })
             }
         };

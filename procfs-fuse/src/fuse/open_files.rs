@@ -221,12 +221,12 @@ impl OpenFile<'_> {
     /// Appends what a read of `range` returns to `out`, and keeps what the next
     /// read needs.
     ///
-    /// `generate` writes the text as it is now; it is called at offset 0, where
+    /// `generate` writes the text as it is now into `text`, whatever was there; it is called at offset 0, where
     /// a new look begins, and when nothing of the text is known any more.
     pub(crate) fn read<E>(
         &self,
         range: Range,
-        out: &mut Vec<u8>,
+        (out, text): (&mut Vec<u8>, &mut Vec<u8>),
         generate: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
     ) -> Result<(), E> {
         let again = self.record.made_for.load(SeqCst) == range.unique;
@@ -238,11 +238,10 @@ impl OpenFile<'_> {
             self.continue_text(range, out);
             return Ok(());
         }
-        let mut text = Vec::new();
-        generate(&mut text)?;
+        generate(text)?;
         let (start, end) = range.within(text.len());
         out.extend_from_slice(text.get(start..end).unwrap_or_default());
-        self.keep(&text, end < text.len(), range.unique);
+        self.keep(text, end < text.len(), range.unique);
         Ok(())
     }
 
@@ -379,7 +378,8 @@ mod tests {
             let generated = &mut self.generated;
             let range = Range { unique: self.unique, offset, size };
             let file = self.files.find(self.handle).unwrap();
-            let result = file.read::<Infallible>(range, &mut out, |text| {
+            let mut text = Vec::new();
+            let result = file.read::<Infallible>(range, (&mut out, &mut text), |text| {
                 *generated += 1;
                 text.extend_from_slice(format!("look {generated}\n").as_bytes());
                 Ok(())

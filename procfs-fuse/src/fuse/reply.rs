@@ -23,6 +23,8 @@ pub(crate) const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
 #[derive(Debug)]
 pub(crate) struct Reply {
     bytes: Vec<u8>,
+    /// A whole text, of which a part is the answer.
+    text: Vec<u8>,
 }
 
 /// Who may be told a name without asking again.
@@ -58,7 +60,7 @@ pub(crate) struct Attributes {
 impl Reply {
     /// An empty answer.
     pub(crate) fn new() -> Self {
-        Self { bytes: vec![0; HEADER_LENGTH] }
+        Self { bytes: vec![0; HEADER_LENGTH], text: Vec::new() }
     }
 
     /// Forgets what was written, ready for the next request.
@@ -87,6 +89,11 @@ impl Reply {
     /// Where the text of a file is appended.
     pub(crate) fn body(&mut self) -> &mut Vec<u8> {
         &mut self.bytes
+    }
+
+    /// The same, and room for a whole text, with whatever was written there last.
+    pub(crate) fn body_and_text(&mut self) -> (&mut Vec<u8>, &mut Vec<u8>) {
+        (&mut self.bytes, &mut self.text)
     }
 
     /// A name was found; `struct fuse_entry_out`.

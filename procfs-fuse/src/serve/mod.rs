@@ -242,11 +242,8 @@ impl Server {
         out.clear();
         let mut shown = Shown::Host;
         if !opening.groups.is_empty() {
-            match self.container_text(file, opening) {
-                Ok(text) => {
-                    *out = text.into_bytes();
-                    return Ok(Shown::Container);
-                }
+            match self.container_text(file, opening, out) {
+                Ok(()) => return Ok(Shown::Container),
                 Err(Fault::Host(error)) => return Err(error),
                 Err(fault) => self.faults.note(&fault),
             }
@@ -264,15 +261,24 @@ impl Server {
         }
     }
 
-    fn container_text(&self, file: File<'_>, opening: &Opening) -> Result<String, Fault> {
+    /// Writes the container's text to `out`, which is empty.
+    fn container_text(
+        &self,
+        file: File<'_>,
+        opening: &Opening,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Fault> {
         let numbered = file.numbered();
         let needs = numbered.map_or(Needs::empty(), needs_of).union(file.entry.needs);
         let (container, sample) = self.container_sample(needs, opening, Some(file))?;
-        let mut text = String::with_capacity(sample.host_text.len());
+        // The room that it has is used again.
+        let mut text = String::from_utf8(std::mem::take(out)).unwrap_or_default();
+        text.reserve(sample.host_text.len());
         self.containers.with_history(&container, |history| {
             (file.entry.render)(&sample, history, &mut text);
         });
-        Ok(text)
+        *out = text.into_bytes();
+        Ok(())
     }
 
     /// The container that was decided on, and what the kernel says of it now.

@@ -5,6 +5,7 @@ use std::os::unix::fs::symlink;
 
 use super::*;
 use crate::catalog::{CATALOG, matches};
+use crate::sys::allocations;
 
 const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 const HOST_PID_NAMESPACE: u64 = 1;
@@ -398,4 +399,35 @@ fn numbers_of_cpus_are_the_hosts_where_they_cannot_be_told() {
     assert_eq!(numbers(0), Numbers::Hosts);
     machine.write(&format!("sys/fs/cgroup/{ID}/cpu.max"), "nonsense\n");
     assert_eq!(numbers(500), Numbers::Hosts);
+}
+
+/// What a read asks the allocator for once everything was read before: a list of levels, those
+/// of lines, what is counted of cores. Text is written where the last one was. One is for the
+/// clock, which is a file here, and two are for the swap files, which are not there.
+#[test]
+fn a_read_asks_for_little_memory_once_warm() {
+    let machine = Machine::new(V2);
+    machine.v2_container("box");
+    machine.task(500, "0::/box\n", 7, "PPid:\t400\nNSpid:\t500\t1\n");
+    for path in ["proc/stat", "proc/cpuinfo"] {
+        machine.write(path, &fs::read_to_string(format!("/{path}")).unwrap());
+    }
+    let long = Duration::from_secs(600);
+    let root = machine.root.path().to_owned();
+    let settings =
+        Settings { root, host_sharing: long, memory_stat_sharing: long, ..Settings::default() };
+    let server = Server::new(settings).unwrap();
+    let mut out = Vec::new();
+    let mut allocations = |path| {
+        let opening = server.open(Some(file(path)), 500);
+        let mut read = || {
+            let shown = server.text(file(path), &opening, &mut out).unwrap();
+            assert_eq!(shown, Shown::Container, "{path}");
+        };
+        read();
+        // What is shared for milliseconds is read anew now and then.
+        (0..20).map(|_again| allocations::of(&mut read)).min().unwrap()
+    };
+    let files = ["proc/meminfo", "proc/stat", "proc/cpuinfo", "proc/uptime", "proc/loadavg"];
+    assert_eq!(files.map(&mut allocations), [4, 5, 8, 2, 2]);
 }

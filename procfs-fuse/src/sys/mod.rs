@@ -4,6 +4,8 @@
 #![allow(unsafe_code)]
 
 pub mod affinity;
+#[cfg(test)]
+pub(crate) mod allocations;
 pub mod capabilities;
 pub mod clock;
 pub mod crash;

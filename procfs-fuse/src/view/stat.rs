@@ -46,13 +46,16 @@ pub struct Ticks {
     pub idle: u64,
 }
 
+/// Lines of the file that are not about CPUs, so far.
+const OTHERS: usize = 8;
+
 /// The lines of a container's file; `history` steps forward to this `sample`.
 pub fn lines<'a>(sample: &'a Sample, history: &mut History) -> Vec<Line<'a>> {
     let visible = cpu_time::advance(sample, &mut history.cpu);
     let mut ours =
         visible.map(|visible| cpus(&history.cpu, visible.count(), sample.host.ticks_per_second));
     let tasks = sample.container.tasks.as_ref();
-    let mut lines = Vec::new();
+    let mut lines = Vec::with_capacity(OTHERS + ours.as_ref().map_or(0, Vec::len));
     for line in stat::lines(&sample.host_text) {
         match line {
             // All of ours stand in place of the host's first; nothing is left for its others.
