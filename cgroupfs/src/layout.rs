@@ -115,11 +115,24 @@ impl Layout {
     ///
     /// Walks the hierarchy: for who has an id and has lost the path.
     pub fn search(&self, version: Version, controller: Controller, id: u64) -> Option<Group> {
-        let mounts = self.mounts.iter().filter(|mount| mount.shows(version, controller));
-        mounts.map(|mount| &mount.point).find_map(|point| {
-            let (_id, path) = groups_below(point).find(|(found, _path)| *found == id)?;
-            let path = format!("/{}", path.strip_prefix(point).ok()?.display());
-            Some(Group::new(version, point.clone(), path))
+        let has_it = |found: &(u64, PathBuf)| found.0 == id;
+        let (_id, dir) =
+            self.points(version, controller).find_map(|point| groups_below(point).find(has_it))?;
+        self.group_in(version, controller, &dir)
+    }
+
+    /// Where the hierarchy that serves `controller` in this version is mounted.
+    pub fn points(&self, version: Version, controller: Controller) -> impl Iterator<Item = &Path> {
+        let mounts = self.mounts.iter().filter(move |mount| mount.shows(version, controller));
+        mounts.map(|mount| mount.point.as_path())
+    }
+
+    /// The group whose directory is `dir` in that hierarchy; `None` when it is in none of
+    /// its mounts.
+    pub fn group_in(&self, version: Version, controller: Controller, dir: &Path) -> Option<Group> {
+        self.points(version, controller).find_map(|point| {
+            let path = format!("/{}", dir.strip_prefix(point).ok()?.display());
+            Some(Group::new(version, point.to_owned(), path))
         })
     }
 

@@ -19,6 +19,7 @@ use cgroupfs::layout::Layout;
 use cgroupfs::presence::Presence;
 use parking_lot::{Mutex, RwLock};
 
+use super::lost_groups;
 use super::memory::{Memory, NoMemory};
 use super::opening::{GroupIds, id_of};
 use crate::config::Settings;
@@ -111,7 +112,7 @@ impl Containers {
         let container = match known {
             Some(container) => container,
             None => {
-                let groups = search(ids, layout)?;
+                let groups = lost_groups::find(ids, layout)?;
                 self.remember(*ids, groups)
             }
         };
@@ -276,12 +277,4 @@ impl Known {
         self.ids.insert(Arc::clone(&groups), ids);
         Arc::clone(self.by_ids.entry(ids).or_insert_with(|| Arc::new(Container::new(ids, groups))))
     }
-}
-
-fn search(ids: &GroupIds, layout: &Layout) -> Option<Groups> {
-    ids.iter()
-        .map(|(controller, version, id)| {
-            Some((controller, layout.search(version, controller, id)?))
-        })
-        .collect()
 }

@@ -11,6 +11,7 @@ pub mod clock;
 pub mod crash;
 pub mod descriptor;
 pub mod fd_passing;
+pub mod file_handle;
 pub mod fixed_text;
 pub mod fuse_device;
 pub mod notify;
