@@ -25,6 +25,12 @@ use crate::callers::Callers;
 use crate::calls::{holder, nothing_wrong};
 
 const CONTAINER: &[Need] = &[Need::Container, Need::Controller("memory"), Need::Controller("cpu")];
+/// Fifty containers, of which each takes a second on an imitated processor.
+const MANY: &[Need] =
+    &[Need::Container, Need::Speed, Need::Controller("memory"), Need::Controller("cpu")];
+/// It takes two minutes.
+const FULL: &[Need] =
+    &[Need::Container, Need::Full, Need::Controller("memory"), Need::Controller("cpu")];
 const PYTHON: &[Need] =
     &[Need::Container, Need::Controller("memory"), Need::File("/usr/bin/python3", "python3")];
 const BASH: &[Need] = &[Need::Root, Need::Program("bash", "bash")];
@@ -37,6 +43,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("an_answerer_without_its_holder_ends", BASH, an_answerer_without_its_holder_ends),
         alone("a_holder_that_ends_is_not_replaced", PYTHON, a_holder_that_ends_is_not_replaced),
         alone("an_upgrade_renews_who_answers", CONTAINER, an_upgrade_renews_who_answers),
+        alone("few_descriptors_are_enough", MANY, few_descriptors_are_enough),
+        alone("what_was_answered_is_given_back", FULL, what_was_answered_is_given_back),
         alone("a_new_daemon_has_calls_counted", CONTAINER, a_new_daemon_has_calls_counted),
         alone("no_answerer_outlives_its_holder", CONTAINER, no_answerer_outlives_its_holder),
     ]
@@ -153,6 +161,40 @@ fn end_holder() -> Verdict {
     let Ok(before) = holder() else { return Ok(()) };
     ask_to_end()?;
     wait("the holder ends", || Ok(!is_there(before)))
+}
+
+fn open_files(pid: Pid) -> Result<usize> {
+    Ok(fs::read_dir(format!("/proc/{pid}/fd"))?.count())
+}
+
+/// Fewer than it takes to keep all files of so many containers open.
+fn few_descriptors_are_enough() -> Verdict {
+    end_holder()?;
+    let mut command = Command::new("prlimit");
+    command.arg("--nofile=1024:1024").arg(binaries::path("portholefs")?);
+    command.args(["holder", "--daemon"]).arg(daemon::shared()?).env(leaks::MARK, leaks::mark());
+    Ran::new(&mut command)?.succeeded()?;
+    let callers = Callers::start(50)?;
+    let answerer = process::child(holder()?, "portholefs")?;
+    thread::sleep(Duration::from_secs(1));
+    let open = open_files(answerer)?;
+    nothing_wrong(&callers.finish()?, &format!("fifty containers with {open} descriptors"))?;
+    end_holder()
+}
+
+/// Files of callers and containers that have ended are closed without being asked again.
+fn what_was_answered_is_given_back() -> Verdict {
+    let lasting = Container::sleeping(&["--cpus", "1"])?;
+    let answerer = process::child(holder()?, "portholefs")?;
+    let before = open_files(answerer)?;
+    Callers::start(5)?.finish()?;
+    let during = open_files(answerer)?;
+    ensure!(during > before + 10, "{before} and then {during}: nothing was kept open");
+    thread::sleep(Duration::from_secs(125));
+    let after = open_files(answerer)?;
+    drop(lasting);
+    ensure!(after <= before + 4, "{after} of {during} descriptors are open, and {before} were");
+    Ok(())
 }
 
 /// Puts `program` in the place of `path`, as a package manager does.

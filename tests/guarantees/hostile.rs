@@ -26,8 +26,9 @@ const MILLION: &[Need] = &[
     Need::Full,
 ];
 
-/// Files of a container that has ended are kept open for a while, and are bounded.
-const KEPT_FILES: usize = 64;
+/// Files that are kept open for a minute or two after callers and containers have ended: of
+/// 512 callers at most, and of few containers.
+const KEPT_FILES: usize = 512 + 64;
 
 /// What a process may have grown by, in KiB: what it allocates does not grow with calls.
 const GROWTH_KIB: u64 = 8192;

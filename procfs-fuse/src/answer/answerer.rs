@@ -26,6 +26,7 @@ use super::{descriptors, rights};
 use crate::config::Settings;
 use crate::serve::Server;
 use crate::shared::Shared;
+use crate::shared::calls::LISTENERS;
 use crate::sys::{clock, descriptor, process as processes, shared_memory, timer};
 
 /// How often the holder looks for calls that take too long, while any is answered.
@@ -34,6 +35,10 @@ pub(super) const WATCH_INTERVAL: Duration = Duration::from_millis(250);
 /// How long an answerer that leaves everything to the kernel lives, before a real one is
 /// tried again.
 const FALLBACK_LIFE: Duration = Duration::from_secs(10);
+
+/// Descriptors that an answerer wants: enough for all that [`Settings`] lets it keep open,
+/// and one for the init of each of tens of thousands of containers, as a worker does.
+const WANTED_DESCRIPTORS: u64 = 65_536;
 
 /// What an answerer says that has lost its holder before it began.
 const HOLDER_GONE: &str = "the process that holds listeners has ended";
@@ -66,7 +71,8 @@ pub fn run(options: AnswererOptions) -> io::Result<()> {
     let server = if options.fallback {
         None
     } else {
-        let server = Server::new(options.settings).map_err(io::Error::other)?;
+        let settings = options.settings.within(descriptors_for_files()?);
+        let server = Server::new(settings).map_err(io::Error::other)?;
         Some(server.with_memory(Box::new(beside)))
     };
     rights::give_up()?;
@@ -103,6 +109,13 @@ struct Answerer {
     watch: OwnedFd,
 }
 
+/// How many descriptors are left beside those for listeners, of which each needs one.
+fn descriptors_for_files() -> io::Result<u64> {
+    let granted = descriptor::granted(WANTED_DESCRIPTORS)?;
+    // With few, the holder does not hold so many.
+    Ok(granted - (LISTENERS as u64).min(granted / 2))
+}
+
 /// The holder, which is our parent and ends us with itself: without it there is nobody to
 /// go on after us, and whoever waits for our end would wait for ever.
 fn holder(notes: &Notes) -> io::Result<OwnedFd> {
@@ -122,6 +135,8 @@ fn keep_notes(notes: &'static Notes) {
 }
 
 fn start_threads(answerer: &Arc<Answerer>) -> io::Result<()> {
+    let idle = Arc::clone(answerer);
+    thread::Builder::new().name("rest".to_owned()).spawn(move || idle.answers.give_back())?;
     for (number, taken) in answerer.notes.taken.iter().enumerate().take(THREADS) {
         let answerer = Arc::clone(answerer);
         thread::Builder::new().name(format!("calls-{number}")).spawn(move || {

@@ -21,7 +21,6 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::{
@@ -172,10 +171,7 @@ fn listening(path: &Path) -> io::Result<OwnedFd> {
 
 /// As many listeners as there are descriptors for: two for each, with its connection.
 fn room() -> io::Result<usize> {
-    let (_soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
-    let wanted = OTHER_DESCRIPTORS + 2 * LISTENERS as u64;
-    let granted = wanted.min(hard);
-    setrlimit(Resource::RLIMIT_NOFILE, granted, hard)?;
+    let granted = descriptor::granted(OTHER_DESCRIPTORS + 2 * LISTENERS as u64)?;
     let places = granted.saturating_sub(OTHER_DESCRIPTORS) / 2;
     Ok(usize::try_from(places).unwrap_or(LISTENERS).min(LISTENERS))
 }

@@ -80,9 +80,12 @@ impl Listeners {
 
     fn open(&self, name: Name, number: u32) -> io::Result<()> {
         let number = RawFd::try_from(number).map_err(io::Error::other)?;
-        let Ok(fd) = process::pidfd_getfd(self.holder.as_fd(), number) else {
+        let fd = match process::pidfd_getfd(self.holder.as_fd(), number) {
+            Ok(fd) => fd,
+            // Its callers would wait for ever: whoever comes after us has less open.
+            Err(error) if is_out_of_descriptors(&error) => return Err(error),
             // It has gone meanwhile, which we are going to be told.
-            return Ok(());
+            Err(_gone) => return Ok(()),
         };
         if self.held_now(name.index) != Some(name.generation) {
             return Ok(());
@@ -141,6 +144,10 @@ impl Listeners {
         // It has gone meanwhile.
         let _gone = self.epoll.modify(listener, &mut waited_for(index));
     }
+}
+
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
 }
 
 /// One call, for one thread.

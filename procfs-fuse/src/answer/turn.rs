@@ -85,6 +85,14 @@ impl Answers {
         Ok(Self { server, beside, masks, page_size: page_size() })
     }
 
+    /// Closes files of containers and callers that have not been asked about for a minute,
+    /// for as long as the process lives.
+    pub(super) fn give_back(&self) {
+        if let Some(server) = &self.server {
+            server.give_back();
+        }
+    }
+
     /// Answers the call in `taken`, and forgets it.
     pub(super) fn answer(&self, listener: &Listener, taken: &Taken) {
         taken.since_ns.store(clock::boottime_ns(), SeqCst);

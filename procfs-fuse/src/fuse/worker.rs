@@ -12,7 +12,6 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 
 use nix::poll::{PollFd, PollFlags, poll};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd;
 use tracing::{debug, info, warn};
 
@@ -72,7 +71,7 @@ pub fn run(options: WorkerOptions) -> io::Result<()> {
     } else {
         options.rehearsals.iter().try_for_each(Rehearsal::before_start)?;
         let memory = Box::new(SharedHistories::new(shared));
-        let settings = options.settings.within(descriptors_granted()?);
+        let settings = options.settings.within(descriptor::granted(WANTED_DESCRIPTORS)?);
         let server = serve::Server::new(settings).map_err(io::Error::other)?;
         let server = server.with_memory(memory).counted_by(&shared.counters);
         server.warm_up();
@@ -111,15 +110,6 @@ pub fn run(options: WorkerOptions) -> io::Result<()> {
 /// Descriptors that a worker wants: enough for all that [`Settings`] lets it keep open,
 /// and one for the init of each of tens of thousands of containers.
 const WANTED_DESCRIPTORS: u64 = 65_536;
-
-/// How many descriptors this process may have, once it has asked for as many as it wants:
-/// a shell grants 1,024, which is a soft limit.
-fn descriptors_granted() -> io::Result<u64> {
-    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
-    let granted = WANTED_DESCRIPTORS.min(hard).max(soft);
-    setrlimit(Resource::RLIMIT_NOFILE, granted, hard)?;
-    Ok(granted)
-}
 
 /// How long a worker serves before it enters its control group, in milliseconds.
 const SETTLING: u16 = 1000;

@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 /// Takes over the descriptor that this process was started with at `number`.
 ///
@@ -45,6 +46,19 @@ pub fn close(numbers: impl IntoIterator<Item = RawFd>) {
 pub fn drain(counter: impl AsFd) {
     let mut value = [0; 8];
     let _nothing_left = nix::unistd::read(counter, &mut value);
+}
+
+/// How many descriptors this process may have, once it has asked for as many as `wanted`:
+/// a shell grants 1,024, which is a soft limit.
+///
+/// # Errors
+///
+/// None that the kernel documents for what is passed here.
+pub fn granted(wanted: u64) -> io::Result<u64> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    let granted = wanted.min(hard).max(soft);
+    setrlimit(Resource::RLIMIT_NOFILE, granted, hard)?;
+    Ok(granted)
 }
 
 /// Says whether `fd` passes through exec.
