@@ -309,7 +309,7 @@ pub(crate) const CHECKS: &[Check] = &[
     check("make -j$(nproc)", large!("make", "make"), AFFINITY, Cpus, "printf 'all:;@echo $(MAKEFLAGS)\\n' | make -f - -j$(nproc) | sed 's/[^0-9]*//; s/ .*//'"),
     check("xz -T0", large!("xz", "xz-utils"), AFFINITY, Cpus, "xz --info-memory | sed -n 's/.*threads: *//p'"),
     check("mksquashfs", large!("mksquashfs", "squashfs-tools"), Files, Cpus, "mkdir -p /tmp/empty && mksquashfs /tmp/empty /tmp/image -noappend | sed -n 's/.*Using \\([0-9]*\\) processor.*/\\1/p'"),
-    check("go: GOMAXPROCS", large!("prometheus-node-exporter", "prometheus-node-exporter"), AFFINITY, Cpus, "GODEBUG=schedtrace=200 timeout 1 prometheus-node-exporter --web.listen-address=127.0.0.1:0 2>&1 | sed -n 's/.*gomaxprocs=\\([0-9]*\\).*/\\1/p' | head -1"),
+    check("go: GOMAXPROCS", large!("prometheus-node-exporter", "prometheus-node-exporter"), AFFINITY, Cpus, "GODEBUG=schedtrace=200 prometheus-node-exporter --web.listen-address=127.0.0.1:0 2>&1 | sed -n '/gomaxprocs/{s/.*gomaxprocs=\\([0-9]*\\).*/\\1/p;q}'"),
     check("java -XX:-UseContainerSupport, CPUs", JAVA, AFFINITY, Cpus, concat!(java!(), "sed -n 's/.*CPUs: .* total, \\([0-9]*\\) available.*/\\1/p'")),
     check("java -XX:-UseContainerSupport, memory", JAVA, SYSINFO, Memory(MIB), concat!(java!(), "sed -n 's/.*Memory: *\\([0-9]*\\)M.*/\\1/p'")),
     check("erlang", huge!("erl", "erlang-base"), Files, Cpus, "erl -noshell -eval 'io:format(\"~p~n\", [erlang:system_info(logical_processors_available)])' -s init stop"),
