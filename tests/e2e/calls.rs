@@ -16,12 +16,11 @@ const CPUSET: &[Need] = &[Need::Container, Need::Controller("cpuset"), Need::Cpu
 const MEMORY: &[Need] =
     &[Need::Container, Need::Controller("memory"), Need::LargeProgram("gcc", "gcc")];
 const X32: &[Need] = &[Need::Container, Need::Controller("memory"), PYTHON];
-/// A compiler for 32-bit programs, of this machine.
+/// A compiler for 32-bit programs, too.
 const COMPAT: &[Need] = &[
     Need::Container,
     Need::Controller("memory"),
-    Need::Workspace,
-    Need::File("/usr/lib/gcc/x86_64-linux-gnu/12/32/libgcc.a", "gcc-multilib"),
+    Need::LargeFile("/usr/lib/gcc/x86_64-linux-gnu/12/32/libgcc.a", "gcc-multilib"),
 ];
 const OPENMP: &[Need] =
     &[Need::Container, Need::Controller("cpu"), Need::Cpus(2), Need::LargeProgram("gcc", "gcc")];
