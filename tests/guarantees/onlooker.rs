@@ -81,6 +81,12 @@ impl Drop for Neighbour {
 }
 
 impl Seen {
+    /// True when nothing else on the machine held it up: then all but few of its waits are
+    /// much alike.
+    pub(crate) fn is_calm(&self) -> bool {
+        [self.open, self.kept].iter().all(|waits| waits.p99 <= 8.0 * waits.p50)
+    }
+
     /// True when it waited at most `factor` times as long as in `other`.
     pub(crate) fn is_within(&self, factor: f64, other: Self) -> bool {
         let is_within = |one: Waits, other: Waits| {

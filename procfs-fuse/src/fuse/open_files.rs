@@ -9,7 +9,7 @@
 
 use std::collections::HashMap;
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::{Condvar, Mutex};
 
 use crate::shared::Shared;
 use crate::shared::open_table::{RECORDS, Record, Use};
@@ -27,10 +27,6 @@ const RECORDS_SHARE: u32 = 16_384;
 /// Chunks of text of one container, at most; an eighth of all.
 const CHUNKS_SHARE: u32 = 512;
 
-/// Reads of the same file must not overlap; reads of two files seldom meet in
-/// one of so many locks.
-const LOCKS: usize = 64;
-
 /// All open files of the mount.
 #[derive(Debug)]
 pub(crate) struct OpenFiles {
@@ -39,7 +35,7 @@ pub(crate) struct OpenFiles {
     /// stand for nothing.
     era: u16,
     books: Mutex<Books>,
-    locks: [Mutex<()>; LOCKS],
+    in_use: InUse,
 }
 
 /// What is free, and who uses how much of the rest.
@@ -51,12 +47,27 @@ struct Books {
     chunks_of: HashMap<u64, u32>,
 }
 
+/// Records that threads are at: two reads of one file must not overlap, and nobody waits
+/// for a read of another's.
+#[derive(Debug, Default)]
+struct InUse {
+    places: Mutex<Vec<u32>>,
+    left: Condvar,
+}
+
+/// Nobody else is at this record while this value lives.
+#[derive(Debug)]
+struct Alone<'a> {
+    in_use: &'a InUse,
+    index: u32,
+}
+
 /// An open file that nobody else reads at the moment.
 #[derive(Debug)]
 pub(crate) struct OpenFile<'a> {
     files: &'a OpenFiles,
     record: &'a Record,
-    _alone: MutexGuard<'a, ()>,
+    _alone: Alone<'a>,
 }
 
 /// Which bytes are asked for, and by which request.
@@ -98,7 +109,7 @@ impl OpenFiles {
             shared,
             era: low_half(shared.header.era.load(SeqCst)),
             books: Mutex::new(books),
-            locks: std::array::from_fn(|_index| Mutex::new(())),
+            in_use: InUse::default(),
         }
     }
 
@@ -144,8 +155,7 @@ impl OpenFiles {
     pub(crate) fn find(&self, handle: u64) -> Option<OpenFile<'_>> {
         let (generation, era, index) = taken_apart(handle);
         let record = self.shared.open_table.records.get(index as usize)?;
-        let lock = self.locks.get(index as usize % LOCKS)?;
-        let file = OpenFile { files: self, record, _alone: lock.lock() };
+        let file = OpenFile { files: self, record, _alone: self.in_use.enter(index) };
         (era == self.era && record.state() == (Use::Open, generation)).then_some(file)
     }
 
@@ -209,6 +219,25 @@ impl OpenFiles {
         }
         books.chunks_of.insert(share, after);
         Some(books.free_chunks.split_off(left))
+    }
+}
+
+impl InUse {
+    /// Waits until nobody else is at the record `index`.
+    fn enter(&self, index: u32) -> Alone<'_> {
+        let mut places = self.places.lock();
+        while places.contains(&index) {
+            self.left.wait(&mut places);
+        }
+        places.push(index);
+        Alone { in_use: self, index }
+    }
+}
+
+impl Drop for Alone<'_> {
+    fn drop(&mut self) {
+        self.in_use.places.lock().retain(|index| *index != self.index);
+        self.in_use.left.notify_all();
     }
 }
 
@@ -401,6 +430,24 @@ mod tests {
         assert_eq!(reader.read(0, 100), "look 1\n");
         assert_eq!(reader.read(7, 100), "");
         assert_eq!(reader.read(7000, 100), "");
+    }
+
+    #[test]
+    fn a_file_that_is_being_read_keeps_only_its_own_readers_waiting() {
+        let shared = memory();
+        let files = OpenFiles::take_over(shared);
+        let handles: Vec<_> =
+            (1..=130).map(|unique| files.open(slot(shared), unique, ONE, |_record| {})).collect();
+        let first = files.find(handles[0]).unwrap();
+        for other in &handles[1..] {
+            assert!(files.find(*other).is_some());
+        }
+        std::thread::scope(|scope| {
+            let next = scope.spawn(|| files.find(handles[0]).is_some());
+            assert!(!next.is_finished());
+            drop(first);
+            assert!(next.join().unwrap());
+        });
     }
 
     #[test]
