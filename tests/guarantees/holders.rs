@@ -15,6 +15,7 @@ use libtest_mimic::Trial;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 use nix::unistd::Pid;
+use support::needs::online_cpus;
 use support::random::Random;
 use support::{
     Container, Daemon, Need, Ran, Verdict, alone, binaries, container, daemon, leaks, process,
@@ -43,6 +44,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("an_answerer_without_its_holder_ends", BASH, an_answerer_without_its_holder_ends),
         alone("a_holder_that_ends_is_not_replaced", PYTHON, a_holder_that_ends_is_not_replaced),
         alone("an_upgrade_renews_who_answers", CONTAINER, an_upgrade_renews_who_answers),
+        alone("what_exec_left_behind_fails_without_its_holder", PYTHON, left_by_exec),
+        alone("without_a_holder_the_kernel_answers", CONTAINER, without_a_holder),
         alone("few_descriptors_are_enough", MANY, few_descriptors_are_enough),
         alone("what_was_answered_is_given_back", FULL, what_was_answered_is_given_back),
         alone("a_new_daemon_has_calls_counted", CONTAINER, a_new_daemon_has_calls_counted),
@@ -161,6 +164,42 @@ fn end_holder() -> Verdict {
     let Ok(before) = holder() else { return Ok(()) };
     ask_to_end()?;
     wait("the holder ends", || Ok(!is_there(before)))
+}
+
+/// What an exec has left running has nobody who finds another holder for it, as is said.
+/// Its container has.
+fn left_by_exec() -> Verdict {
+    const ASKS: &str = "\
+import os, sys, time
+while not os.path.exists('/tmp/killed'): time.sleep(.01)
+try: said = str(os.sched_getaffinity(0))
+except OSError as error: said = os.strerror(error.errno)
+open('/tmp/said', 'w').write(said)
+";
+    let container = Container::sleeping(&["--cpus", "1"])?;
+    let script =
+        format!("cat >/tmp/asks <<'END'\n{ASKS}END\nsetsid python3 /tmp/asks >/dev/null 2>&1 &");
+    container.shell(&script)?;
+    let held = holder()?;
+    kill(held, Signal::SIGKILL)?;
+    wait("its container has another holder", || Ok(holder().is_ok_and(|next| next != held)))?;
+    let ran = container
+        .shell("touch /tmp/killed; while ! test -s /tmp/said; do sleep .01; done; cat /tmp/said")?;
+    ran.equal("what is left", &ran.stdout.trim(), &"Function not implemented")?;
+    let ran = container.shell("nproc")?;
+    ran.equal("what comes later", &ran.stdout.trim(), &"1")
+}
+
+/// One that cannot be reached: the container runs, and is told why.
+fn without_a_holder() -> Verdict {
+    end_holder()?;
+    let socket = holders_socket()?;
+    fs::create_dir(&socket)?;
+    let ran = container::run(&["--cpus", "1"], &["nproc"])?.succeeded();
+    fs::remove_dir(&socket)?;
+    let ran = ran?;
+    ran.equal("CPUs", &ran.stdout.trim(), &online_cpus().to_string().as_str())?;
+    ran.holds("it says so", ran.stderr.contains("tell the host's numbers"))
 }
 
 fn open_files(pid: Pid) -> Result<usize> {
