@@ -1,12 +1,13 @@
 //! The life of `portholefs`: start, refuse, stop, replace.
 
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::Trial;
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
 use support::daemon::is_mounted;
 use support::{Daemon, Need, Ran, Verdict, binaries, trial};
 
@@ -15,6 +16,7 @@ const FUSE: &[Need] = &[Need::Container];
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         trial("stops_on_sigterm_and_unmounts", FUSE, stops_on_sigterm_and_unmounts),
+        trial("told_to_stop_again_and_again_it_unmounts", FUSE, stops_when_told_again),
         trial("second_daemon_is_refused_with_the_pid_of_the_first", FUSE, second_daemon_is_refused),
         trial("dead_mount_is_replaced", FUSE, dead_mount_is_replaced),
         trial("daemon_in_the_background", FUSE, daemon_in_the_background),
@@ -29,6 +31,30 @@ fn portholefs(words: &[&str]) -> Result<Ran> {
 
 fn stops_on_sigterm_and_unmounts() -> Verdict {
     Daemon::start()?.stop()
+}
+
+/// As `timeout` does, and whoever presses Ctrl-C twice: all its processes are told, also
+/// the one that unmounts.
+fn stops_when_told_again() -> Verdict {
+    let folder = support::folder()?;
+    let mount_point = folder.path().join("fs");
+    let mut command = Command::new(binaries::path("portholefs")?);
+    command.arg("serve").arg(&mount_point).stderr(std::process::Stdio::null()).process_group(0);
+    let mut keeper = command.spawn()?;
+    wait_for(&mount_point.join("proc/meminfo"))?;
+    let group = nix::unistd::Pid::from_raw(keeper.id().cast_signed());
+    let status = loop {
+        if let Some(status) = keeper.try_wait()? {
+            break status;
+        }
+        killpg(group, Signal::SIGTERM)?;
+    };
+    let left = is_mounted(&mount_point);
+    if left {
+        nix::mount::umount2(&mount_point, nix::mount::MntFlags::MNT_DETACH)?;
+    }
+    ensure!(status.success() && !left, "it ended with {status}, and a mount is left: {left}");
+    Ok(())
 }
 
 fn second_daemon_is_refused() -> Verdict {

@@ -360,7 +360,7 @@ impl Holder {
         }
         let command = if fallback { &self.options.fallback } else { &self.options.answerer };
         self.notes.answers.store(0, SeqCst);
-        self.answerer = Some(process::spawn(self.program.as_fd(), command)?);
+        self.answerer = Some(process::spawn(self.program.as_fd(), command, &SigSet::empty())?);
         self.started_ns = clock::boottime_ns();
         self.watch()
     }

@@ -6,6 +6,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
+use nix::sys::signal::SigSet;
 use nix::sys::uio::pwrite;
 use nix::unistd;
 
@@ -66,7 +67,8 @@ impl Keeper {
             return Ok(());
         }
         // Containers of a daemon that is gone with its keeper have dead files.
-        self.healer = Some(process::spawn(self.program.as_fd(), &self.plan.heal)?);
+        self.healer =
+            Some(process::spawn(self.program.as_fd(), &self.plan.heal, &SigSet::empty())?);
         self.notify(b"READY=1\nSTATUS=serving");
         if self.plan.announce {
             let _parent_is_gone = unistd::write(io::stdout(), b"ready\n");

@@ -5,11 +5,11 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::Ordering::SeqCst;
 
 use nix::errno::Errno;
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{self, Pid};
 
-use crate::keeper::{Keeper, report};
+use crate::keeper::{Keeper, report, signals};
 use crate::shared::header::WATCH_INTERVAL;
 use crate::shared::slots::{Bank, MOST_STUCK, State};
 use crate::shared::{UNMOUNTED, descriptors};
@@ -41,7 +41,7 @@ impl Keeper {
         bank.claim(report::count(&self.shared.header.generation));
         let commands = if fallback { &self.plan.fallbacks } else { &self.plan.workers };
         let Some(command) = commands.get(index) else { return Ok(()) };
-        let pid = process::spawn(program, command)?;
+        let pid = process::spawn(program, command, &SigSet::empty())?;
         bank.pid.store(pid.as_raw().cast_unsigned(), SeqCst);
         if fallback {
             self.fallback = Some(index);
@@ -144,9 +144,10 @@ impl Keeper {
         }
     }
 
-    /// Has a child unmount, so that no path is looked up here.
+    /// Has a child unmount, so that no path is looked up here. Whoever asks to stop once
+    /// more, or asks the whole process group, does not end it.
     pub(super) fn unmount(&mut self) -> io::Result<()> {
-        let child = process::spawn(self.program.as_fd(), &self.plan.unmount)?;
+        let child = process::spawn(self.program.as_fd(), &self.plan.unmount, &signals())?;
         process::ends_within(child, UNMOUNT_MS);
         Ok(())
     }

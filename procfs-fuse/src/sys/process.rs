@@ -29,20 +29,20 @@ impl CommandLine {
     }
 }
 
-/// Starts `program` as a child, with no signal blocked. The caller must have one
-/// thread only.
+/// Starts `program` as a child that has the signals of `blocked` blocked, and no others.
+/// The caller must have one thread only.
 ///
 /// # Errors
 ///
 /// * `EAGAIN`, `ENOMEM`: no more processes. A program that cannot be executed is
 ///   no error here: its child ends with code 127.
-pub fn spawn(program: BorrowedFd<'_>, command: &CommandLine) -> io::Result<Pid> {
+pub fn spawn(program: BorrowedFd<'_>, command: &CommandLine, blocked: &SigSet) -> io::Result<Pid> {
     // SAFETY: this process has one thread, so the child may run any code; it
     // goes straight on to exec.
     match unsafe { fork()? } {
         ForkResult::Parent { child } => Ok(child),
         ForkResult::Child => {
-            let _unchanged = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None);
+            let _unchanged = sigprocmask(SigmaskHow::SIG_SETMASK, Some(blocked), None);
             let _cannot_be_executed = execute(program, command);
             // SAFETY: ends the process without running anything of the parent's.
             unsafe { libc::_exit(127) }
