@@ -23,6 +23,9 @@ pub(crate) const NEIGHBOUR: &str = "PORTHOLE_TESTS_NEIGHBOUR";
 /// How long it rests between two looks: as often as anybody looks who is no benchmark.
 const PAUSE: Duration = Duration::from_millis(1);
 
+/// Looks of which one in a hundred is one.
+const ENOUGH: usize = 100;
+
 /// Looks before the first that counts: first reads open files and fill caches.
 const WARM_UP: usize = 20;
 
@@ -145,6 +148,7 @@ fn look_at(root: &Path, ended: &AtomicBool) -> Result<Seen> {
         kept.push(timed(|| stat.read_at(&mut buffer, 0))?);
         thread::sleep(PAUSE);
     }
+    ensure!(open.len() > WARM_UP + ENOUGH, "it could look {} times only", open.len());
     let of = |times: Vec<f64>| Waits::of(times.into_iter().skip(WARM_UP).collect());
     Ok(Seen { open: of(open), kept: of(kept) })
 }

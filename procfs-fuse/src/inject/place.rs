@@ -125,14 +125,14 @@ fn open_with(from: BorrowedFd<'_>, target: &Path, more: ResolveFlag) -> nix::Res
 }
 
 /// The part of the way to `target` on which no other program or machine is asked: the
-/// mount where it begins, unless it is the whole way, and the path from there. The mount
-/// at its end is not looked into.
+/// mount where it begins, unless it is the whole way, and the path from there. The mounts
+/// of ours that lie on each other at its end are not looked into.
 fn kernels_part<'a>(
     table: &'a MountTable,
     target: &'a Path,
 ) -> Option<(Option<&'a Path>, &'a Path)> {
     let mut way = table.way_to(target);
-    way.pop_if(|mount| is_ours(mount) && mount.point == target);
+    while way.pop_if(|mount| is_ours(mount) && mount.point == target).is_some() {}
     match way.iter().rposition(|mount| asks_somebody(mount)) {
         None => Some((None, target)),
         Some(last) => {
@@ -225,6 +225,8 @@ mod tests {
 61 60 0:60 / /proc rw - proc proc rw
 70 61 0:51 /proc/meminfo /proc/meminfo ro - fuse.portholefs portholefs ro
 71 60 0:51 /proc/stat /srv/stat ro - fuse.portholefs portholefs ro
+80 61 0:51 /proc/uptime /proc/uptime ro - fuse.portholefs portholefs ro
+81 80 0:52 /proc/uptime /proc/uptime ro - fuse.portholefs portholefs ro
 "
         ));
         let expected = expected.map(|(base, rest)| (base.map(Path::new), Path::new(rest)));
@@ -237,6 +239,8 @@ mod tests {
         check("overlay", "/srv/stat", Some((None, "/srv/stat")));
         check("fuse.fuse-overlayfs", "/proc/meminfo", Some((Some("/proc"), "meminfo")));
         check("nfs4", "/proc/meminfo", Some((Some("/proc"), "meminfo")));
+        check("overlay", "/proc/uptime", Some((None, "/proc/uptime")));
+        check("nfs4", "/proc/uptime", Some((Some("/proc"), "uptime")));
         check("fuse.fuse-overlayfs", "/srv/stat", None);
     }
 }

@@ -114,9 +114,12 @@ impl State {
         }
     }
 
-    /// Makes up for the periods until `now_ns`, in which `active` tasks ran or waited.
+    /// Makes up for the periods until `now_ns`, in which `active` tasks ran or waited. One
+    /// ends with the sample that is nearest to its end: all containers are sampled at once,
+    /// whenever their own periods began.
     fn pass(&mut self, now_ns: u64, active: u64) {
-        let periods = now_ns.saturating_sub(self.at_ns) / average::PERIOD_NS;
+        let elapsed = now_ns.saturating_sub(self.at_ns);
+        let periods = (elapsed + average::PERIOD_NS / 2) / average::PERIOD_NS;
         self.averages = average::after(self.averages, periods, active);
         self.at_ns += periods * average::PERIOD_NS;
     }
@@ -263,8 +266,29 @@ mod tests {
     fn periods_that_were_missed_are_made_up_for() {
         let played = Played::new();
         let (seeded, _) = played.read(10 * PERIOD_NS);
-        played.sample(14 * PERIOD_NS + PERIOD_NS / 2);
+        played.sample(14 * PERIOD_NS + PERIOD_NS / 4);
         assert_eq!(played.read(15 * PERIOD_NS).0, average::after(seeded, 4, 1));
+    }
+
+    /// Samples of a container whose periods began when others were sampled already.
+    #[test]
+    fn a_sample_counts_for_the_period_that_ends_nearest() {
+        for after_begin in [1, PERIOD_NS / 3, PERIOD_NS * 2 / 3, PERIOD_NS - 1] {
+            let played = Played::new();
+            let (seeded, _) = played.read(10 * PERIOD_NS);
+            for number in 0..3 {
+                let half_way = (10 + number) * PERIOD_NS + PERIOD_NS / 2;
+                let sampled = (10 + number) * PERIOD_NS + after_begin;
+                if sampled < half_way {
+                    played.sample(sampled);
+                }
+                let (shown, _) = played.read(half_way);
+                assert_eq!(shown, average::after(seeded, number, 1), "{after_begin} {number}");
+                if sampled > half_way {
+                    played.sample(sampled);
+                }
+            }
+        }
     }
 
     #[test]
