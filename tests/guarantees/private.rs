@@ -6,6 +6,8 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::process::{ExitCode, Stdio};
 use std::thread;
@@ -38,6 +40,9 @@ const LIMIT: u64 = 256 << 20;
 /// and a clock tick of the kernel's for each.
 const FRESH_ENOUGH: Duration = Duration::from_millis(50);
 
+/// How often a file is opened to see whether somebody is asked each time.
+const OPENS: u64 = 400;
+
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         alone("kills_are_not_noticed_in_private_trees", NEEDS, || kills(&[], 100)),
@@ -47,6 +52,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         alone("many_kills_are_not_noticed_in_private_trees", LONG, || kills(&[], 1000)),
         alone("upgrades_are_not_noticed_in_private_trees", NEEDS, upgrades),
         alone("kept_meminfo_asks_nobody_within_its_window", NEEDS, || inside("kept", &[])),
+        trial("opening_and_closing_meminfo_asks_nobody", NEEDS, opening_and_closing_asks_nobody),
         trial("without_a_window_meminfo_is_asked_for", NEEDS, || {
             inside("asked", &["--fresh", "0"])
         }),
@@ -89,6 +95,22 @@ fn inside(what: &str, options: &[&str]) -> Verdict {
     let group = limited()?;
     let ran = Ran::new(&mut looking(&group, what, &serving)?)?;
     ran.succeeded()?;
+    serving.stop()
+}
+
+/// What is asked beside attributes and texts is asked to begin with, and not each time.
+fn opening_and_closing_asks_nobody() -> Verdict {
+    let serving = Serving::start(&[])?;
+    let group = limited()?;
+    Ran::new(&mut looking(&group, "closed", &serving)?)?.succeeded()?;
+    let metrics = serving.command(&["metrics"])?.succeeded()?.stdout;
+    let count = |operation: &str| -> Result<u64> {
+        let name = format!("porthole_requests_total{{operation=\"{operation}\"}} ");
+        let number = metrics.lines().find_map(|line| line.strip_prefix(&name));
+        Ok(number.with_context(|| format!("no {name}\n{metrics}"))?.parse()?)
+    };
+    let asked = count("open")? + count("release")? + count("other")?;
+    ensure!(asked < OPENS / 4, "{asked} requests while a file was opened {OPENS} times");
     serving.stop()
 }
 
@@ -180,6 +202,7 @@ pub(crate) fn main() -> Option<ExitCode> {
     let mount_point = Path::new(mount_point);
     let looked = match what {
         "kept" => asks_nobody(mount_point, true),
+        "closed" => opens_and_closes(mount_point),
         "asked" => asks_nobody(mount_point, false),
         "files" => all_files(mount_point),
         "gone" => shows_the_host_afterwards(mount_point),
@@ -224,6 +247,19 @@ fn asks_nobody(mount_point: &Path, kept: bool) -> Verdict {
         (false, changes) => {
             ensure!(changes == 0, "{changes} times of change of a file that is asked for")
         }
+    }
+    Ok(())
+}
+
+/// Opens, reads and closes a file whose name need not be looked up, as one that is bound
+/// over a container's own.
+fn opens_and_closes(mount_point: &Path) -> Verdict {
+    let path = take(mount_point)?.join("proc/meminfo");
+    let file = fs::File::options().read(true).custom_flags(libc::O_PATH).open(path)?;
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    for _time in 0..OPENS {
+        let text = fs::read_to_string(&path)?;
+        ensure!(meminfo(&text, "MemTotal").context("no MemTotal")? == LIMIT, "{text}");
     }
     Ok(())
 }

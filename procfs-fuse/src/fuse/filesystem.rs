@@ -138,7 +138,9 @@ impl Filesystem {
             Operation::Readdir { offset, size } => {
                 self.readdir(request, slot, (offset, size), reply)
             }
-            Operation::Releasedir | Operation::Flush => Ok(()),
+            Operation::Releasedir => Ok(()),
+            // Never ask again: a file that is opened without a word is closed without one.
+            Operation::Flush => Err(Errno::ENOSYS),
             Operation::Statfs => {
                 reply.statfs();
                 Ok(())

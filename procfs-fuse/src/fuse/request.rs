@@ -61,7 +61,8 @@ pub(crate) enum Operation<'a> {
     Statfs,
     /// Names of extended attributes; `size` 0 asks for the length alone.
     Listxattr { size: u32 },
-    /// `close(2)` of one descriptor; not sent while `FOPEN_NOFLUSH` is honoured.
+    /// `close(2)` of one descriptor; not sent of files that were opened with
+    /// `FOPEN_NOFLUSH`, nor any more once `ENOSYS` was the answer.
     Flush,
     /// The kernel forgets nodes, or hints that a caller was interrupted. These
     /// have no answer.
