@@ -368,6 +368,7 @@ mod tests {
     use crate::sys::shared_memory;
     use std::convert::Infallible;
     use std::os::fd::AsFd;
+    use std::time::Duration;
 
     const ONE: u64 = 1;
 
@@ -442,11 +443,13 @@ mod tests {
         for other in &handles[1..] {
             assert!(files.find(*other).is_some());
         }
+        let (say, hear) = std::sync::mpsc::channel();
         std::thread::scope(|scope| {
-            let next = scope.spawn(|| files.find(handles[0]).is_some());
-            assert!(!next.is_finished());
+            scope.spawn(|| say.send(files.find(handles[0]).is_some()).unwrap());
+            let too_early = hear.recv_timeout(Duration::from_millis(50));
+            assert!(too_early.is_err(), "two at one file");
             drop(first);
-            assert!(next.join().unwrap());
+            assert!(hear.recv().unwrap());
         });
     }
 
