@@ -22,10 +22,11 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd;
 
 use crate::fuse::filesystem::Filesystem;
+use crate::fuse::latest::Moment;
 use crate::fuse::rehearsal::Omission;
 use crate::fuse::reply::Reply;
 use crate::fuse::request::{Operation, Request};
-use crate::fuse::turns::{Order, Turns, TurnsOfRealms};
+use crate::fuse::turns::{Order, Turn, Turns, TurnsOfRealms};
 use crate::log::limited;
 use crate::shared::Shared;
 use crate::shared::counters::{self, Asked};
@@ -112,8 +113,11 @@ impl Server {
                 self.let_wait(thread, answering)?;
             }
             for _answer in 0..ANSWERS_BETWEEN {
-                let Some(place) = turns.next() else { return Ok(()) };
-                self.answer_at(thread, place, answering)?;
+                let Some(turn) = turns.next() else {
+                    self.filesystem.latest.forget();
+                    return Ok(());
+                };
+                self.answer_at(thread, turn, answering)?;
             }
         }
     }
@@ -134,7 +138,8 @@ impl Server {
         let put = |place: usize| {
             places.get(place).is_some_and(|place| place.put(unique, number, message))
         };
-        if turns.wait(self.filesystem.share(realm, &request), order, put) {
+        let since = self.filesystem.latest.moment();
+        if turns.wait((self.filesystem.share(realm, &request), since), order, put) {
             // From here on it is the place that a successor finds it in.
             slot.answered.store(unique, SeqCst);
             return Ok(());
@@ -146,17 +151,19 @@ impl Server {
     fn answer_at(
         &self,
         thread: Thread<'_>,
-        number: usize,
+        turn: Turn,
         answering: &mut Answering,
     ) -> io::Result<()> {
-        let Some(place) = thread.places.get(number) else { return Ok(()) };
+        let Some(place) = thread.places.get(turn.place) else { return Ok(()) };
         place.take(thread.number);
         let Some(Some(device)) = self.devices.get(place.device()) else { return Ok(()) };
         let mut message = [0; waiting::LENGTH];
         let message = place.message(&mut message);
-        self.answer((device.as_fd(), thread.realm), message, thread.slot, &mut answering.reply)?;
+        let origin =
+            Origin { device: device.as_fd(), realm: thread.realm, since: Some(turn.since) };
+        self.answer(origin, message, thread.slot, &mut answering.reply)?;
         place.free();
-        thread.turns.free(number);
+        thread.turns.free(turn.place);
         Ok(())
     }
 
@@ -169,17 +176,18 @@ impl Server {
     ) -> io::Result<()> {
         let Answering { request, reply, .. } = answering;
         let message = slot.request.message(request);
-        if let Some(unique) = self.answer((device, realm), message, slot, reply)? {
+        let origin = Origin { device, realm, since: None };
+        if let Some(unique) = self.answer(origin, message, slot, reply)? {
             slot.answered.store(unique, SeqCst);
         }
         Ok(())
     }
 
-    /// Answers `message`, and notes in `slot` what a successor must know should this be the
-    /// end of the worker; returns the id of the request.
+    /// Answers `message` of `origin`, and notes in `slot` what a successor must know should
+    /// this be the end of the worker; returns the id of the request.
     pub(super) fn answer(
         &self,
-        (device, realm): (BorrowedFd<'_>, Realm),
+        origin: Origin<'_>,
         message: &[u8],
         slot: &Slot,
         reply: &mut Reply,
@@ -188,7 +196,8 @@ impl Server {
         if self.shared.header.watch_armed.swap(1, SeqCst) == 0 {
             timer::arm(self.watch.as_fd(), WATCH_INTERVAL)?;
         }
-        let request = Request::parse(message);
+        let Origin { device, realm, since } = origin;
+        let request = Request::parse(message).map(|request| Request { since, ..request });
         if let Some(request) = &request {
             self.shared.counters.request(asked(&request.operation));
             reply.clear();
@@ -202,6 +211,17 @@ impl Server {
         slot.busy_since.store(0, SeqCst);
         Ok(request.map(|request| request.unique))
     }
+}
+
+/// Where a request comes from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Origin<'a> {
+    /// The device that it was read from, which the answer goes to.
+    pub(super) device: BorrowedFd<'a>,
+    /// The realm of that device.
+    pub(super) realm: Realm,
+    /// When it was read, if it has waited since.
+    pub(super) since: Option<Moment>,
 }
 
 /// What a thread needs to answer, kept from one request to the next.

@@ -16,6 +16,7 @@ use fuser::FopenFlags;
 use nix::errno::Errno;
 use parking_lot::Mutex;
 
+use crate::fuse::latest::{Latest, Subject};
 use crate::fuse::open_files::{OpenFiles, Range, UNRECORDED};
 use crate::fuse::private::PrivateNames;
 use crate::fuse::private_trees::Sweeps;
@@ -40,6 +41,8 @@ pub struct Filesystem {
     pub(super) shared: &'static Shared,
     open_files: OpenFiles,
     askers: Askers,
+    /// What was read last while requests waited.
+    pub(super) latest: Latest,
     /// How long the kernel may keep a text of the fresh realm.
     pub(super) fresh: Duration,
     pub(super) sweeps: Sweeps,
@@ -63,6 +66,7 @@ impl Filesystem {
             shared,
             open_files,
             askers: Askers::new(),
+            latest: Latest::default(),
             fresh,
             sweeps: Sweeps::default(),
             sizes_of_texts: Mutex::default(),
@@ -192,7 +196,7 @@ impl Filesystem {
         let file = place.file().ok_or(not_a_file(place))?;
         let mut outcome = Outcome::Rest;
         let mut text = |opening, out: &mut Vec<u8>| -> io::Result<()> {
-            outcome = outcome_of(self.text(file, opening, slot, out)?);
+            outcome = outcome_of(self.text(file, opening, (request, slot), out)?);
             Ok(())
         };
         let read = match self.open_files.find(handle) {
@@ -258,15 +262,29 @@ impl Filesystem {
         self.source.numbers(numbered, place.path(), opening.as_ref())
     }
 
+    /// Replaces `out` by the text of `file` for what was decided, and says whose it is. A
+    /// container's is that of the moment or, for a request that has waited, of one since.
     pub(super) fn text(
         &self,
         file: File<'_>,
         opening: Option<[u64; OPENING_WORDS]>,
-        slot: &Slot,
+        (request, slot): (&Request<'_>, &Slot),
         out: &mut Vec<u8>,
     ) -> io::Result<Shown> {
         let opening = self.unless_quarantined(opening, file.path, slot);
-        self.source.text(file, opening.as_ref(), out)
+        let (Some(since), Some(words)) = (request.since, opening) else {
+            return self.source.text(file, opening.as_ref(), out);
+        };
+        let subject = Subject { node: request.node, opening: words };
+        if self.latest.find(&subject, since, out) {
+            return Ok(Shown::Container);
+        }
+        let began = self.latest.moment();
+        let shown = self.source.text(file, Some(&words), out)?;
+        if shown == Shown::Container {
+            self.latest.keep(&subject, began, out);
+        }
+        Ok(shown)
     }
 
     /// `opening`, unless answering at `path` for it has killed workers.

@@ -2,7 +2,9 @@
 //!
 //! [`session`] mounts and negotiates (with `fuser`). [`worker`] is the life of a
 //! process that serves; its threads run [`device`], which reads requests and
-//! writes answers, container by container where many wait ([`turns`]); [`replay`] answers what a dead worker left. [`request`] and [`reply`] are the kernel's messages as types,
+//! writes answers, container by container where many wait ([`turns`]), with one text for all who wait
+//! for the same ([`latest`]); [`replay`] answers what a dead worker left.
+//! [`request`] and [`reply`] are the kernel's messages as types,
 //! [`filesystem`] decides what each request is answered, with the directories of
 //! [`tree`] and their [`names`], the [`private`] trees that the [`door`] hands out, the open files of [`open_files`] and the texts of
 //! [`source`].
@@ -16,6 +18,7 @@ mod device;
 mod door;
 pub mod filesystem;
 mod histories;
+mod latest;
 mod names;
 mod open_files;
 mod private;

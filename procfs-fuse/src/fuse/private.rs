@@ -219,7 +219,7 @@ impl Filesystem {
         let file = place.file().ok_or(not_a_file(place))?;
         let opening = self.identify(place, request, slot);
         let mut text = Vec::new();
-        let shown = self.text(file, opening, slot, &mut text);
+        let shown = self.text(file, opening, (request, slot), &mut text);
         let shown =
             shown.map_err(|error| error.raw_os_error().map_or(Errno::EIO, Errno::from_raw))?;
         Ok((text, outcome_of(shown)))

@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use nix::unistd;
 
-use crate::fuse::device::{Answering, Server};
+use crate::fuse::device::{Answering, Origin, Server};
 use crate::fuse::request::Request;
 use crate::shared::Shared;
 use crate::shared::slots::{Bank, REQUEST_LENGTH, Realm, Slot};
@@ -56,7 +56,8 @@ impl Server {
             let realm = Realm::of_thread(place.device());
             let mut message = [0; waiting::LENGTH];
             let message = place.message(&mut message);
-            self.answer((device.as_fd(), realm), message, slot, &mut answering.reply)?;
+            let origin = Origin { device: device.as_fd(), realm, since: None };
+            self.answer(origin, message, slot, &mut answering.reply)?;
         }
         place.free();
         Ok(())

@@ -6,6 +6,8 @@
 //! Kernel source of truth: `struct fuse_in_header` and the `fuse_*_in` that
 //! follow it, in `include/uapi/linux/fuse.h`.
 
+use crate::fuse::latest::Moment;
+
 /// One request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Request<'a> {
@@ -19,6 +21,9 @@ pub(crate) struct Request<'a> {
     /// The private tree through which it came; `None` through the shared one, where
     /// the asker matters.
     pub(crate) through: Option<Through>,
+    /// When it was taken from the kernel, if it has waited since; `None` when it is answered
+    /// at once.
+    pub(crate) since: Option<Moment>,
     /// What is asked.
     pub(crate) operation: Operation<'a>,
 }
@@ -110,7 +115,7 @@ impl<'a> Request<'a> {
         let tid = fields.u32()?;
         let _extensions = fields.u32()?;
         let operation = Operation::parse(opcode, fields)?;
-        Some(Self { unique, node, tid, through: None, operation })
+        Some(Self { unique, node, tid, through: None, since: None, operation })
     }
 }
 
@@ -196,7 +201,8 @@ mod tests {
     #[track_caller]
     fn check(opcode: u32, arguments: &[u8], operation: Operation<'_>) {
         let message = message(opcode, arguments);
-        let expected = Request { unique: 77, node: 5, tid: 4321, through: None, operation };
+        let (through, since) = (None, None);
+        let expected = Request { unique: 77, node: 5, tid: 4321, through, since, operation };
         assert_eq!(Request::parse(&message), Some(expected), "opcode {opcode}");
     }
 

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::Seq
 
 use parking_lot::Mutex;
 
+use crate::fuse::latest::Moment;
 use crate::shared::slots::Realm;
 use crate::shared::waiting::PLACES;
 
@@ -35,6 +36,17 @@ struct Queues {
     askers: VecDeque<Asker>,
     /// What follows each place in its asker's queue.
     next: [u16; PLACES],
+    /// When the request at each place was taken from the kernel.
+    since: [Moment; PLACES],
+}
+
+/// A request whose turn it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Turn {
+    /// Where it waits.
+    pub(crate) place: usize,
+    /// When it was taken from the kernel.
+    pub(crate) since: Moment,
 }
 
 /// Where in its asker's queue a request waits.
@@ -61,7 +73,8 @@ impl Turns {
         // What is given out first is taken from the end: the lowest place, so that few
         // pages are used.
         let free = (0..=u16::MAX).take(PLACES).rev().collect();
-        let queues = Queues { free, askers: VecDeque::with_capacity(PLACES), next: [0; PLACES] };
+        let (next, since) = ([0; PLACES], [Moment::default(); PLACES]);
+        let queues = Queues { free, askers: VecDeque::with_capacity(PLACES), next, since };
         Self { waiting: AtomicUsize::new(0), queues: Mutex::new(queues) }
     }
 
@@ -70,9 +83,14 @@ impl Turns {
         self.waiting.load(SeqCst) > 0
     }
 
-    /// Has one more request of `share` wait, if there is a free place that `put` can put
-    /// it into.
-    pub(crate) fn wait(&self, share: u64, order: Order, put: impl FnOnce(usize) -> bool) -> bool {
+    /// Has one more request of `share`, taken from the kernel at `since`, wait, if there is a
+    /// free place that `put` can put it into.
+    pub(crate) fn wait(
+        &self,
+        (share, since): (u64, Moment),
+        order: Order,
+        put: impl FnOnce(usize) -> bool,
+    ) -> bool {
         let mut queues = self.queues.lock();
         let Some(place) = queues.free.pop() else { return false };
         if !put(place.into()) {
@@ -80,18 +98,23 @@ impl Turns {
             return false;
         }
         queues.add(share, order, place);
+        if let Some(noted) = queues.since.get_mut(usize::from(place)) {
+            *noted = since;
+        }
         self.waiting.fetch_add(1, SeqCst);
         true
     }
 
-    /// The place of the request whose turn it is.
-    pub(crate) fn next(&self) -> Option<usize> {
+    /// The request whose turn it is.
+    pub(crate) fn next(&self) -> Option<Turn> {
         if !self.has_waiting() {
             return None;
         }
-        let place = self.queues.lock().next_place()?;
+        let mut queues = self.queues.lock();
+        let place = usize::from(queues.next_place()?);
+        let since = queues.since.get(place).copied()?;
         self.waiting.fetch_sub(1, SeqCst);
-        Some(place.into())
+        Some(Turn { place, since })
     }
 
     /// The request at `place` was answered.
@@ -166,15 +189,25 @@ pub(crate) fn lower_half(share: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fuse::latest::Latest;
+
+    /// Has one more request of `share` wait.
+    fn ask(turns: &Turns, share: u64, order: Order) -> bool {
+        turns.wait((share, Moment::default()), order, |_place| true)
+    }
+
+    fn next(turns: &Turns) -> Option<usize> {
+        turns.next().map(|turn| turn.place)
+    }
 
     /// Has requests of these shares wait, and tells in which order they are answered.
     #[track_caller]
     fn check(shares: &[u64], order: &[usize]) {
         let turns = Turns::new();
         for share in shares {
-            assert!(turns.wait(*share, Order::Last, |_place| true));
+            assert!(ask(&turns, *share, Order::Last));
         }
-        let answered: Vec<_> = std::iter::from_fn(|| turns.next()).collect();
+        let answered: Vec<_> = std::iter::from_fn(|| next(&turns)).collect();
         assert_eq!(answered, order, "shares {shares:?}");
         assert!(!turns.has_waiting());
     }
@@ -194,40 +227,51 @@ mod tests {
     #[test]
     fn who_asks_again_comes_after_the_others() {
         let turns = Turns::new();
-        let ask = |share| assert!(turns.wait(share, Order::Last, |_place| true));
+        let ask = |share| assert!(ask(&turns, share, Order::Last));
         ask(1);
         ask(1);
         ask(2);
-        assert_eq!(turns.next(), Some(0));
+        assert_eq!(next(&turns), Some(0));
         turns.free(0);
         ask(1); // at place 0 again
         ask(3);
-        assert_eq!([(); 4].map(|()| turns.next()), [Some(2), Some(1), Some(3), Some(0)]);
+        assert_eq!([(); 4].map(|()| next(&turns)), [Some(2), Some(1), Some(3), Some(0)]);
     }
 
     #[test]
     fn who_is_first_is_so_among_its_own() {
         let turns = Turns::new();
-        let ask = |share, order| assert!(turns.wait(share, order, |_place| true));
+        let ask = |share, order| assert!(ask(&turns, share, order));
         ask(1, Order::Last);
         ask(2, Order::First);
         ask(1, Order::First);
         ask(1, Order::Last);
-        assert_eq!([(); 5].map(|()| turns.next()), [Some(2), Some(1), Some(0), Some(3), None]);
+        assert_eq!([(); 5].map(|()| next(&turns)), [Some(2), Some(1), Some(0), Some(3), None]);
+    }
+
+    #[test]
+    fn when_a_request_was_taken_is_told_with_its_turn() {
+        let (turns, latest) = (Turns::new(), Latest::default());
+        let moments = [(); 3].map(|()| latest.moment());
+        for (share, since) in [1, 1, 2].into_iter().zip(moments) {
+            assert!(turns.wait((share, since), Order::Last, |_place| true));
+        }
+        let told = [(); 3].map(|()| turns.next().unwrap().since);
+        assert_eq!(told, [moments[0], moments[2], moments[1]]);
     }
 
     #[test]
     fn places_are_bounded_and_used_again() {
         let turns = Turns::new();
         for _request in 0..PLACES {
-            assert!(turns.wait(1, Order::Last, |_place| true));
+            assert!(ask(&turns, 1, Order::Last));
         }
-        assert!(!turns.wait(2, Order::Last, |_place| true));
-        let place = turns.next().unwrap();
-        assert!(!turns.wait(2, Order::Last, |_place| true));
+        assert!(!ask(&turns, 2, Order::Last));
+        let place = next(&turns).unwrap();
+        assert!(!ask(&turns, 2, Order::Last));
         turns.free(place);
-        assert!(!turns.wait(2, Order::Last, |_too_long| false));
-        assert!(turns.wait(2, Order::Last, |again| again == place));
+        assert!(!turns.wait((2, Moment::default()), Order::Last, |_too_long| false));
+        assert!(turns.wait((2, Moment::default()), Order::Last, |again| again == place));
     }
 
     #[test]
