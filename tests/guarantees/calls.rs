@@ -49,7 +49,7 @@ pub(crate) fn holder() -> Result<Pid> {
 }
 
 /// Kills the answerer and waits for the next one.
-fn replace(holder: Pid, answerer: Pid, signal: Signal) -> Result<Pid> {
+pub(crate) fn replace(holder: Pid, answerer: Pid, signal: Signal) -> Result<Pid> {
     kill(answerer, signal)?;
     let deadline = Instant::now() + speed::time(PATIENCE);
     loop {

@@ -3,7 +3,7 @@
 //! version and the daemon beside it may change.
 
 use std::fs::{self, Permissions};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,6 +15,8 @@ use libtest_mimic::Trial;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 use nix::unistd::Pid;
+use procfs_fuse::shared::calls::LISTENERS;
+use procfs_fuse::sys::descriptor;
 use support::needs::online_cpus;
 use support::random::Random;
 use support::{
@@ -46,6 +48,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         alone("an_upgrade_renews_who_answers", CONTAINER, an_upgrade_renews_who_answers),
         alone("what_exec_left_behind_fails_without_its_holder", PYTHON, left_by_exec),
         alone("without_a_holder_the_kernel_answers", CONTAINER, without_a_holder),
+        alone("a_full_table_keeps_nobody_from_running", CONTAINER, without_a_place),
         alone("few_descriptors_are_enough", MANY, few_descriptors_are_enough),
         alone("what_was_answered_is_given_back", FULL, what_was_answered_is_given_back),
         alone("a_new_daemon_has_calls_counted", CONTAINER, a_new_daemon_has_calls_counted),
@@ -54,10 +57,19 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 /// Waits until `is_so`.
-pub(crate) fn wait(what: &str, mut is_so: impl FnMut() -> Result<bool>) -> Verdict {
-    let deadline = Instant::now() + speed::time(PATIENCE);
+pub(crate) fn wait(what: &str, is_so: impl FnMut() -> Result<bool>) -> Verdict {
+    wait_for(PATIENCE, what, is_so)
+}
+
+/// Waits so long at most until `is_so`.
+pub(crate) fn wait_for(
+    patience: Duration,
+    what: &str,
+    mut is_so: impl FnMut() -> Result<bool>,
+) -> Verdict {
+    let deadline = Instant::now() + speed::time(patience);
     while !is_so()? {
-        ensure!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
+        ensure!(Instant::now() < deadline, "not within {patience:?}: {what}");
         thread::sleep(Duration::from_millis(2));
     }
     Ok(())
@@ -76,10 +88,15 @@ fn holders_socket() -> Result<PathBuf> {
 
 /// Asks the holder to end with what it holds, as a daemon does that stops.
 fn ask_to_end() -> Verdict {
+    nix::unistd::write(&connected()?, b"e")?;
+    Ok(())
+}
+
+/// Connected to the holder, who promises a place if there is one.
+fn connected() -> Result<OwnedFd> {
     let asking = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None)?;
     connect(asking.as_raw_fd(), &UnixAddr::new(&holders_socket()?)?)?;
-    nix::unistd::write(&asking, b"e")?;
-    Ok(())
+    Ok(asking)
 }
 
 /// The memory says that nobody holds listeners: whoever was there was killed before it
@@ -160,7 +177,7 @@ fn is_orphan(answerer: Pid) -> bool {
 }
 
 /// Ends the holder that is there, if there is one.
-fn end_holder() -> Verdict {
+pub(crate) fn end_holder() -> Verdict {
     let Ok(before) = holder() else { return Ok(()) };
     ask_to_end()?;
     wait("the holder ends", || Ok(!is_there(before)))
@@ -206,6 +223,45 @@ fn open_files(pid: Pid) -> Result<usize> {
     Ok(fs::read_dir(format!("/proc/{pid}/fd"))?.count())
 }
 
+/// Takes every place that is left: who is promised one keeps it while connected.
+fn take_all_places() -> Result<Vec<OwnedFd>> {
+    let mut taken = Vec::new();
+    loop {
+        let asking = connected()?;
+        let mut word = [0];
+        nix::unistd::read(&asking, &mut word)?;
+        if word != *b"y" {
+            return Ok(taken);
+        }
+        taken.push(asking);
+    }
+}
+
+/// The container runs, and is told why it sees the host; what has a place is answered, and
+/// the holder listens to everybody who wants none.
+fn without_a_place() -> Verdict {
+    // For the other ends of all connections.
+    descriptor::granted(2 * LISTENERS as u64)?;
+    let callers = Callers::start(2)?;
+    let held = holder()?;
+    let first = process::child(held, "portholefs")?;
+    let taken = take_all_places()?;
+    ensure!(taken.len() + 2 == LISTENERS, "{} places beside two that are used", taken.len());
+    let ran = container::run(&["--cpus", "1"], &["nproc"])?.succeeded()?;
+    ran.equal("CPUs", &ran.stdout.trim(), &online_cpus().to_string().as_str())?;
+    let said = format!("all places at {} are taken", holders_socket()?.display());
+    let lines = ran.stderr.lines().filter(|line| line.ends_with(&said)).count();
+    ran.equal("lines that say so", &lines, &1)?;
+    nix::unistd::write(&connected()?, b"r")?;
+    wait("another one answers", || Ok(process::child(held, "portholefs")? != first))?;
+    ask_to_end()?;
+    wait("it takes nothing new", || Ok(!holders_socket()?.exists()))?;
+    nothing_wrong(&callers.finish()?, "beside a full table")?;
+    ensure!(is_there(held), "the holder does not wait for who was promised a place");
+    drop(taken);
+    wait("the holder ends", || Ok(!is_there(held)))
+}
+
 /// Fewer than it takes to keep all files of so many containers open.
 fn few_descriptors_are_enough() -> Verdict {
     end_holder()?;
@@ -237,7 +293,7 @@ fn what_was_answered_is_given_back() -> Verdict {
 }
 
 /// Puts `program` in the place of `path`, as a package manager does.
-fn install(program: &[u8], path: &Path) -> Verdict {
+pub(crate) fn install(program: &[u8], path: &Path) -> Verdict {
     let new = path.with_extension("new");
     fs::write(&new, program)?;
     fs::set_permissions(&new, Permissions::from_mode(0o755))?;
@@ -245,7 +301,7 @@ fn install(program: &[u8], path: &Path) -> Verdict {
 }
 
 /// Which file a process was started from.
-fn program_of(pid: Pid) -> Result<u64> {
+pub(crate) fn program_of(pid: Pid) -> Result<u64> {
     Ok(fs::metadata(format!("/proc/{pid}/exe"))?.ino())
 }
 
@@ -287,7 +343,7 @@ fn an_upgrade_renews_who_answers() -> Verdict {
     end_holder()
 }
 
-fn portholefs(word: &str, tree: &Path) -> Result<Ran> {
+pub(crate) fn portholefs(word: &str, tree: &Path) -> Result<Ran> {
     Ran::new(Command::new(binaries::path("portholefs")?).arg(word).arg(tree))?.succeeded()
 }
 

@@ -153,7 +153,7 @@ impl Holding {
 }
 
 /// What the holder has noted.
-fn notes(holder: Pid) -> Result<&'static Notes> {
+pub(crate) fn notes(holder: Pid) -> Result<&'static Notes> {
     const MEMORY: u32 = 100;
     let path = format!("/proc/{holder}/fd/{MEMORY}");
     let memory = File::options().read(true).write(true).open(path)?;

@@ -13,6 +13,7 @@ mod crash;
 mod fairness;
 mod faults;
 mod greedy;
+mod hanging;
 mod heal;
 mod holders;
 mod hostile;
@@ -40,7 +41,7 @@ fn main() -> ExitCode {
     if let Some(root) = std::env::var_os(onlooker::NEIGHBOUR) {
         return onlooker::look(root.as_ref());
     }
-    if let Some(exit) = private::main().or_else(greedy::main) {
+    if let Some(exit) = private::main().or_else(greedy::main).or_else(hanging::main) {
         return exit;
     }
     let trials = [
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         crash::trials(),
         fairness::trials(),
         faults::trials(),
+        hanging::trials(),
         heal::trials(),
         holders::trials(),
         hostile::trials(),

@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::parent_id;
 use std::process;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 use std::time::Duration;
@@ -82,10 +83,10 @@ pub fn run(options: AnswererOptions) -> io::Result<()> {
         listeners: Listeners::new(notes, holder)?,
         notes,
         watch,
+        behind: AtomicUsize::new(THREADS),
     });
     answerer.follow()?;
-    answerer.replay();
-    notes.answers.store(1, SeqCst);
+    answerer.tell();
     start_threads(&answerer)?;
     if options.fallback {
         thread::spawn(|| {
@@ -96,6 +97,7 @@ pub fn run(options: AnswererOptions) -> io::Result<()> {
     loop {
         wait(&wake)?;
         answerer.follow()?;
+        notes.beats.fetch_add(1, SeqCst);
     }
 }
 
@@ -107,6 +109,8 @@ struct Answerer {
     listeners: Listeners,
     notes: &'static Notes,
     watch: OwnedFd,
+    /// Threads that have yet to answer what was taken before them.
+    behind: AtomicUsize,
 }
 
 /// How many descriptors are left beside those for listeners, of which each needs one.
@@ -140,6 +144,7 @@ fn start_threads(answerer: &Arc<Answerer>) -> io::Result<()> {
     for (number, taken) in answerer.notes.taken.iter().enumerate().take(THREADS) {
         let answerer = Arc::clone(answerer);
         thread::Builder::new().name(format!("calls-{number}")).spawn(move || {
+            answerer.replay(taken);
             loop {
                 if let Err(error) = answerer.turn(taken) {
                     // The successor tries again what failed here.
@@ -167,21 +172,26 @@ impl Answerer {
         self.listeners.follow()
     }
 
-    /// Answers what answerers before have taken and not answered.
-    fn replay(&self) {
-        let mut replayed = 0;
-        for taken in &self.notes.taken {
-            if taken.request.id().is_some()
-                && let Some(listener) = self.listeners.find(taken.listener())
-            {
-                self.answers.answer(&listener, taken);
-                replayed += 1;
-            }
-            taken.end();
-        }
+    /// Says what there is to begin with.
+    fn tell(&self) {
         let takeovers = self.notes.takeovers.load(SeqCst);
+        let taken = self.notes.taken.iter().filter(|taken| taken.request.id().is_some()).count();
         self.beside.count_takeovers(self.notes);
-        info!(takeovers, replayed, "answering system calls");
+        info!(takeovers, taken, "answering system calls");
+    }
+
+    /// Answers what the answerers before have taken in this place, and not answered. One
+    /// that keeps its thread waiting keeps no other.
+    fn replay(&self, taken: &Taken) {
+        if taken.request.id().is_some()
+            && let Some(listener) = self.listeners.find(taken.listener())
+        {
+            self.answers.answer(&listener, taken);
+        }
+        taken.end();
+        if self.behind.fetch_sub(1, SeqCst) == 1 {
+            self.notes.answers.store(1, SeqCst);
+        }
     }
 
     /// Takes the next call and answers it.

@@ -35,18 +35,12 @@ use super::answerer::WATCH_INTERVAL;
 use super::connection::{self, Wish, Word, hear, may_ask, say, say_kept};
 use super::descriptors;
 use super::notes::Notes;
+use super::patience::{Look, Patience, Verdict};
 use super::table::{Entry, Table};
 use crate::log::limited;
 use crate::shared::calls::LISTENERS;
 use crate::sys::process::CommandLine;
 use crate::sys::{clock, descriptor, process, shared_memory, timer};
-
-/// How long a call may take before its answerer counts as hung: 1 second. It takes
-/// microseconds.
-const HUNG_AFTER_NS: u64 = 1_000_000_000;
-
-/// How long an answerer may take to answer at all: 10 seconds. It takes milliseconds.
-const START_LIMIT_NS: u64 = 10_000_000_000;
 
 /// How long a killed answerer is waited for before the next begins without its end.
 const DEATH_MS: u16 = 50;
@@ -104,6 +98,8 @@ struct Holder {
     life: OwnedFd,
     table: Table,
     answerer: Option<Pid>,
+    /// With the answerer.
+    patience: Patience,
     /// Answerers in a row that died before they answered.
     failures: u32,
 }
@@ -209,6 +205,7 @@ impl Holder {
             signals,
             life,
             answerer: None,
+            patience: Patience::default(),
             failures: 0,
         })
     }
@@ -247,17 +244,28 @@ impl Holder {
             return Ok(());
         };
         let connection = descriptor::inherited(number)?;
-        let index = self.table.free().filter(|_| may_ask(&connection));
-        let Some(index) = index else {
-            let held = self.table.count();
-            limited!(warn, held, "a container goes without answers to system calls");
-            say(&connection, Word::No);
+        if !may_ask(&connection) {
             return Ok(());
-        };
-        say(&connection, Word::Yes);
-        let asked = EpollEvent::new(EpollFlags::EPOLLIN, index as u64);
-        self.epoll.add(&connection, asked)?;
-        self.table.put(index, Entry::Promised(connection));
+        }
+        if let Some(index) = self.table.free() {
+            say(&connection, Word::Yes);
+            self.listen_to(index, &connection)?;
+            self.table.put(index, Entry::Promised(connection));
+            return Ok(());
+        }
+        let held = self.table.count();
+        limited!(warn, held, "all places for listeners of system calls are taken");
+        say(&connection, Word::No);
+        // It may be no runtime, and want no place.
+        if let Some(index) = self.table.free_for_refused() {
+            self.listen_to(index, &connection)?;
+            self.table.put(index, Entry::Refused(connection));
+        }
+        Ok(())
+    }
+
+    fn listen_to(&self, index: usize, connection: &OwnedFd) -> io::Result<()> {
+        self.epoll.add(connection, EpollEvent::new(EpollFlags::EPOLLIN, index as u64))?;
         Ok(())
     }
 
@@ -287,11 +295,12 @@ impl Holder {
     fn hold(&mut self, index: usize, listener: OwnedFd) -> io::Result<()> {
         let number = LISTENER + index as u64;
         // What nobody can call any more is told without being asked for.
-        let watched = self.epoll.add(&listener, EpollEvent::new(EpollFlags::empty(), number));
-        if watched.is_err() || !self.table.hold(index, listener, self.notes) {
+        let watched = || self.epoll.add(&listener, EpollEvent::new(EpollFlags::empty(), number));
+        if !self.table.is_promised(index) || watched().is_err() {
             self.hang_up(index);
             return Ok(());
         }
+        self.table.hold(index, listener, self.notes);
         if let Some(connection) = self.table.connection(index) {
             let memory = descriptor::borrowed(descriptors::MEMORY)?;
             say_kept(connection, memory, self.life.as_fd());
@@ -362,6 +371,7 @@ impl Holder {
         self.notes.answers.store(0, SeqCst);
         self.answerer = Some(process::spawn(self.program.as_fd(), command, &SigSet::empty())?);
         self.started_ns = clock::boottime_ns();
+        self.patience = Patience::default();
         self.watch()
     }
 
@@ -418,36 +428,50 @@ impl Holder {
         if self.table.is_empty() { Ok(()) } else { self.start() }
     }
 
-    /// Looks for calls that take too long; sees to it that the timer runs for as long as
+    /// Looks for calls that do not get on; sees to it that the timer runs for as long as
     /// any is being answered, or nobody answers yet.
     fn look_for_hung(&mut self) -> io::Result<()> {
         descriptor::drain(descriptor::borrowed(descriptors::WATCH)?);
         self.notes.watch_armed.store(0, SeqCst);
-        let now = clock::boottime_ns();
-        let starts = self.answerer.is_some() && self.notes.answers.load(SeqCst) == 0;
-        let starts_too_long = starts && now.saturating_sub(self.started_ns) > START_LIMIT_NS;
-        if self.has_hung_calls(now) || starts_too_long {
-            warn!("an answerer hangs; it is replaced");
-            self.end_answerer();
-            return self.replace();
-        }
-        let is_busy = self.notes.taken.iter().any(|taken| taken.since_ns.load(SeqCst) != 0);
-        if is_busy || starts { self.watch() } else { Ok(()) }
-    }
-
-    /// Whether there are calls that this answerer has begun and does not end. They are
-    /// noted as those that the next one leaves to the kernel.
-    fn has_hung_calls(&self, now: u64) -> bool {
-        let mut hung = false;
-        for taken in &self.notes.taken {
-            let since = taken.since_ns.load(SeqCst);
-            if since > self.started_ns && now.saturating_sub(since) > HUNG_AFTER_NS {
-                // What has kept one waiting would keep the next.
-                taken.tries.store(u32::MAX / 2, SeqCst);
-                hung = true;
+        let look = self.look();
+        match self.patience.look(&look) {
+            Verdict::Rests => Ok(()),
+            Verdict::Works => self.watch(),
+            Verdict::MayHang => {
+                self.wake_answerer()?;
+                self.watch()
+            }
+            Verdict::Hangs => {
+                warn!("an answerer hangs; it is replaced");
+                self.blame_callers();
+                self.end_answerer();
+                self.replace()
             }
         }
-        hung
+    }
+
+    /// What there is to be seen of the answerer. What one before it had begun is not its own.
+    fn look(&self) -> Look {
+        let since = self.notes.taken.each_ref().map(|taken| taken.since_ns.load(SeqCst));
+        Look {
+            calls: since.map(|since| if since > self.started_ns { since } else { 0 }),
+            beats: self.notes.beats.load(SeqCst),
+            starts: self.answerer.is_some() && self.notes.answers.load(SeqCst) == 0,
+        }
+    }
+
+    /// Whose memory has kept an answerer waiting would keep the next: its call is left to
+    /// the kernel. Other calls are tried once more.
+    fn blame_callers(&self) {
+        for (taken, hangs) in self.notes.taken.iter().zip(self.patience.hanging()) {
+            if hangs {
+                // Who hangs over a call has begun to answer.
+                self.notes.answers.store(1, SeqCst);
+            }
+            if hangs && taken.in_memory.load(SeqCst) == 1 {
+                taken.give_up();
+            }
+        }
     }
 
     /// Sees to it that the timer runs.

@@ -30,6 +30,7 @@ pub mod holder;
 pub mod layout;
 mod listeners;
 pub mod notes;
+mod patience;
 mod rights;
 mod table;
 mod target;

@@ -38,6 +38,8 @@ pub struct Notes {
     pub answers: AtomicU32,
     /// 1 while the timer that watches for calls that take too long is running.
     pub watch_armed: AtomicU32,
+    /// Signs of life of the answerer, which it gives when it is woken.
+    pub beats: AtomicU32,
     /// Answerers that had to be replaced.
     pub takeovers: AtomicU64,
     /// Of these, those that were counted where the daemon tells of them.
@@ -80,6 +82,9 @@ pub struct Taken {
     pub since_ns: AtomicU64,
     /// As the kernel wrote it.
     pub request: Request,
+    /// 1 while the caller's memory is read or written, which may keep us waiting for as
+    /// long as the caller wants.
+    pub in_memory: AtomicU32,
 }
 
 /// A call as the kernel writes it; `struct seccomp_notif`.
@@ -156,7 +161,13 @@ impl Taken {
     /// Forgets the call: it is answered.
     pub fn end(&self) {
         self.since_ns.store(0, SeqCst);
+        self.in_memory.store(0, SeqCst);
         self.request.clear();
+    }
+
+    /// Nobody is to answer it again: the next answerer leaves it to the kernel.
+    pub fn give_up(&self) {
+        self.tries.store(u32::MAX / 2, SeqCst);
     }
 }
 
@@ -212,6 +223,7 @@ mod tests {
             generation: AtomicU64::new(0),
             since_ns: AtomicU64::new(0),
             request: Request(std::array::from_fn(|_word| AtomicU64::new(0))),
+            in_memory: AtomicU32::new(0),
         }
     }
 
@@ -249,6 +261,14 @@ mod tests {
         use std::mem::{offset_of, size_of};
         assert_eq!((offset_of!(Notes, taken), THREADS, size_of::<Taken>()), (0, 4, 256));
         assert_eq!(offset_of!(Taken, request), 24);
+    }
+
+    /// A holder of an earlier version has nothing there, and its answerer writes nothing.
+    #[test]
+    fn what_came_later_is_where_nothing_was() {
+        use std::mem::offset_of;
+        assert_eq!((offset_of!(Taken, in_memory), offset_of!(Notes, beats)), (104, 1036));
+        assert_eq!((offset_of!(Notes, takeovers), offset_of!(Notes, listeners)), (1040, 1064));
     }
 
     #[test]

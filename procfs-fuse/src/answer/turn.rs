@@ -24,7 +24,7 @@ use crate::view::affinity::{Placed, placed, shown};
 use crate::view::cpu::Visible;
 use crate::view::sysinfo::SystemInfo;
 
-/// A call that an answerer has died over twice is the kernel's.
+/// A call that two answerers have died or hung over is the kernel's.
 const MOST_TRIES: u32 = 2;
 
 /// What is known about the kernel's masks of CPUs.
@@ -95,9 +95,10 @@ impl Answers {
 
     /// Answers the call in `taken`, and forgets it.
     pub(super) fn answer(&self, listener: &Listener, taken: &Taken) {
+        taken.in_memory.store(0, SeqCst);
         taken.since_ns.store(clock::boottime_ns(), SeqCst);
         let tries = taken.tries.fetch_add(1, SeqCst);
-        let answer = match Waiting::new(listener, &taken.request) {
+        let answer = match Waiting::new(listener, taken) {
             Some(_) if tries >= MOST_TRIES => Some(Answer::Kernel),
             Some(waiting) => self.decide(&waiting, taken),
             None => Some(Answer::Kernel),

@@ -6,11 +6,14 @@
 //! opened is its own, whatever happens from here on.
 
 use std::fs::{File, OpenOptions};
+use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::SeqCst;
 
 use super::listeners::Listener;
-use super::notes::Request;
+use super::notes::Taken;
 use crate::sys::notify;
 
 /// The caller is gone, and nobody waits for the answer.
@@ -22,16 +25,17 @@ pub(super) struct Gone;
 pub(super) struct Waiting<'a> {
     listener: &'a Listener,
     id: u64,
+    in_memory: &'a AtomicU32,
     /// Its thread, as our pid namespace numbers it.
     pub(super) thread: u32,
 }
 
 impl<'a> Waiting<'a> {
-    /// Whoever makes the call in `request`; `None` where there is no call, or it is made
+    /// Whoever makes the call in `taken`; `None` where there is no call, or it is made
     /// outside of our pid namespace.
-    pub(super) fn new(listener: &'a Listener, request: &Request) -> Option<Self> {
-        let (id, thread) = (request.id()?, request.thread());
-        (thread != 0).then_some(Self { listener, id, thread })
+    pub(super) fn new(listener: &'a Listener, taken: &'a Taken) -> Option<Self> {
+        let (id, thread) = (taken.request.id()?, taken.request.thread());
+        (thread != 0).then_some(Self { listener, id, in_memory: &taken.in_memory, thread })
     }
 
     /// # Errors
@@ -47,11 +51,11 @@ impl<'a> Waiting<'a> {
     /// # Errors
     ///
     /// As [`check`](Self::check).
-    pub(super) fn memory(&self) -> Result<Option<Memory>, Gone> {
+    pub(super) fn memory(&self) -> Result<Option<Memory<'a>>, Gone> {
         let path = format!("/proc/{}/mem", self.thread);
         let opened = OpenOptions::new().read(true).write(true).open(path);
         self.check()?;
-        Ok(opened.ok().map(Memory))
+        Ok(opened.ok().map(|file| Memory { file, in_memory: self.in_memory }))
     }
 }
 
@@ -59,16 +63,27 @@ impl<'a> Waiting<'a> {
 ///
 /// Written to even where the caller itself may not write: what it hits is its own.
 #[derive(Debug)]
-pub(super) struct Memory(File);
+pub(super) struct Memory<'a> {
+    file: File,
+    /// Says whether we are in there now: it may be made to keep us waiting.
+    in_memory: &'a AtomicU32,
+}
 
-impl Memory {
+impl Memory<'_> {
     /// Writes all of `bytes` at `place`; false when there is no memory there.
     pub(super) fn write(&self, place: u64, bytes: &[u8]) -> bool {
-        self.0.write_all_at(bytes, place).is_ok()
+        self.reach(|file| file.write_all_at(bytes, place))
     }
 
     /// Reads as many bytes as `bytes` has from `place`; false likewise.
     pub(super) fn read(&self, place: u64, bytes: &mut [u8]) -> bool {
-        self.0.read_exact_at(bytes, place).is_ok()
+        self.reach(|file| file.read_exact_at(bytes, place))
+    }
+
+    fn reach(&self, access: impl FnOnce(&File) -> io::Result<()>) -> bool {
+        self.in_memory.store(1, SeqCst);
+        let done = access(&self.file);
+        self.in_memory.store(0, SeqCst);
+        done.is_ok()
     }
 }

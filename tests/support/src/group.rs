@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use nix::unistd::Pid;
 
 use crate::leaks;
 
@@ -94,6 +95,25 @@ impl Group {
             return self.write("cpu", "", "cpu.max", &format!("{quota_us} 100000"));
         }
         self.write("cpu", "cpu.cfs_quota_us", "", &quota_us.to_string())
+    }
+
+    /// Limits CPU time to so much of each second, which may pass before there is more.
+    pub fn limit_cpu_of_a_second(&self, quota: Duration) -> Result<()> {
+        let quota_us = quota.as_micros();
+        if is_v2("cpu") {
+            return self.write("cpu", "", "cpu.max", &format!("{quota_us} 1000000"));
+        }
+        self.write("cpu", "cpu.cfs_period_us", "", "1000000")?;
+        self.write("cpu", "cpu.cfs_quota_us", "", &quota_us.to_string())
+    }
+
+    /// Moves a process into the group.
+    pub fn enter(&self, pid: Pid) -> Result<()> {
+        for folder in &self.folders {
+            std::fs::write(folder.join("cgroup.procs"), pid.to_string())
+                .with_context(|| format!("{pid} cannot enter {}", folder.display()))?;
+        }
+        Ok(())
     }
 
     /// Limits the CPUs to a list such as `1-2`.
