@@ -19,6 +19,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![
         trial("metrics_count_what_containers_read", NEEDS, metrics_count_what_containers_read),
         trial("metrics_outlive_the_worker", NEEDS, metrics_outlive_the_worker),
+        trial("requests_that_wait_are_counted", NEEDS, requests_that_wait_are_counted),
         trial("healed_files_are_counted", NEEDS, healed_files_are_counted),
         trial("a_scraper_that_says_nothing_keeps_no_reader_waiting", NEEDS, a_silent_scraper),
         trial("status_tells_what_is_kept", NEEDS, status_tells_what_is_kept),
@@ -82,6 +83,29 @@ fn metrics_outlive_the_worker() -> Verdict {
     ensure!(value(&text, reads)? == 2, "one read before and one after the kill\n{text}");
     ensure!(value(&text, "porthole_takeovers_total")? == 1, "one worker died\n{text}");
     daemon.stop()
+}
+
+/// Eight who read without a pause ask more than two threads answer.
+fn requests_that_wait_are_counted() -> Verdict {
+    // The shell asks for each byte.
+    const READERS: &str = "for reader in 1 2 3 4 5 6 7 8; do
+        (for time in 1 2 3 4 5 6 7 8; do read line <$1 || exit 1; done) &
+    done; wait";
+    let daemon = Daemon::start()?;
+    let group = Group::new(&["memory"])?;
+    let path = daemon.mount_point().join("proc/meminfo").to_string_lossy().into_owned();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        Ran::new(&mut group.container(&["sh", "-c", READERS, "sh", &path]))?.succeeded()?;
+        let text = scraped(&daemon)?;
+        let has_waited = value(&text, "porthole_waited_requests_total")? > 0;
+        // A file that was closed may still wait to be forgotten.
+        let waits = value(&text, r#"porthole_table_used{table="waiting"}"#)? > 0;
+        if has_waited && !waits {
+            return daemon.stop();
+        }
+        ensure!(Instant::now() < deadline, "nobody has waited, or somebody still does\n{text}");
+    }
 }
 
 /// What the next daemon replaces in a container that runs is counted by it.

@@ -61,6 +61,7 @@ fn write_kept(f: &mut fmt::Formatter<'_>, kept: &Occupancy) -> fmt::Result {
     row(f, "histories", kept.histories)?;
     row(f, "private", kept.private_trees)?;
     row(f, "listeners", kept.listeners)?;
+    row(f, "waiting", kept.waiting)?;
     write!(f, "{:12} {}", "quarantined", kept.quarantined)?;
     if kept.stuck_workers > 0 {
         write!(f, "\n{:12} {} workers that cannot be killed", "stuck", kept.stuck_workers)?;
@@ -91,7 +92,7 @@ mod tests {
         };
         let expected = format!(
             "{SAID}containers   3\nopen files   5 of 100\ntexts        0 of 0\n\
-             histories    0 of 0\nprivate      0 of 0\nlisteners    0 of 0\nquarantined  0\nstuck        2 workers that cannot be killed"
+             histories    0 of 0\nprivate      0 of 0\nlisteners    0 of 0\nwaiting      0 of 0\nquarantined  0\nstuck        2 workers that cannot be killed"
         );
         assert_eq!(overview(Some(kept), None).to_string(), expected);
         let json = serde_json::to_value(overview(Some(kept), None)).unwrap();

@@ -142,6 +142,7 @@ impl Server {
         if turns.wait((self.filesystem.share(realm, &request), since), order, put) {
             // From here on it is the place that a successor finds it in.
             slot.answered.store(unique, SeqCst);
+            self.shared.counters.waited();
             return Ok(());
         }
         self.answer_in_slot((thread.device, realm), slot, answering)

@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::Seq
 use parking_lot::Mutex;
 
 use crate::fuse::latest::Moment;
+use crate::shared::counters::Counter;
 use crate::shared::slots::Realm;
 use crate::shared::waiting::PLACES;
 
@@ -24,6 +25,8 @@ use crate::shared::waiting::PLACES;
 pub(crate) struct Turns {
     waiting: AtomicUsize,
     queues: Mutex<Queues>,
+    /// Places in use, for whoever watches.
+    used: &'static Counter,
 }
 
 /// The turns of each realm: their requests do not wait for each other.
@@ -68,14 +71,14 @@ struct Asker {
 }
 
 impl Turns {
-    /// Nobody waits.
-    pub(crate) fn new() -> Self {
+    /// Nobody waits; it is told to `used` how many places are in use.
+    pub(crate) fn new(used: &'static Counter) -> Self {
         // What is given out first is taken from the end: the lowest place, so that few
         // pages are used.
         let free = (0..=u16::MAX).take(PLACES).rev().collect();
         let (next, since) = ([0; PLACES], [Moment::default(); PLACES]);
         let queues = Queues { free, askers: VecDeque::with_capacity(PLACES), next, since };
-        Self { waiting: AtomicUsize::new(0), queues: Mutex::new(queues) }
+        Self { waiting: AtomicUsize::new(0), queues: Mutex::new(queues), used }
     }
 
     /// True while requests wait.
@@ -101,6 +104,7 @@ impl Turns {
         if let Some(noted) = queues.since.get_mut(usize::from(place)) {
             *noted = since;
         }
+        self.used.set(queues.used());
         self.waiting.fetch_add(1, SeqCst);
         true
     }
@@ -120,12 +124,18 @@ impl Turns {
     /// The request at `place` was answered.
     pub(crate) fn free(&self, place: usize) {
         if let Ok(place) = u16::try_from(place) {
-            self.queues.lock().free.push(place);
+            let mut queues = self.queues.lock();
+            queues.free.push(place);
+            self.used.set(queues.used());
         }
     }
 }
 
 impl Queues {
+    fn used(&self) -> u64 {
+        PLACES.saturating_sub(self.free.len()) as u64
+    }
+
     fn add(&mut self, share: u64, order: Order, place: u16) {
         let Some(asker) = self.askers.iter_mut().find(|asker| asker.share == share) else {
             self.askers.push_back(Asker { share, first: place, last: place });
@@ -200,10 +210,12 @@ mod tests {
         turns.next().map(|turn| turn.place)
     }
 
+    static USED: Counter = Counter::new();
+
     /// Has requests of these shares wait, and tells in which order they are answered.
     #[track_caller]
     fn check(shares: &[u64], order: &[usize]) {
-        let turns = Turns::new();
+        let turns = Turns::new(&USED);
         for share in shares {
             assert!(ask(&turns, *share, Order::Last));
         }
@@ -226,7 +238,7 @@ mod tests {
 
     #[test]
     fn who_asks_again_comes_after_the_others() {
-        let turns = Turns::new();
+        let turns = Turns::new(&USED);
         let ask = |share| assert!(ask(&turns, share, Order::Last));
         ask(1);
         ask(1);
@@ -240,7 +252,7 @@ mod tests {
 
     #[test]
     fn who_is_first_is_so_among_its_own() {
-        let turns = Turns::new();
+        let turns = Turns::new(&USED);
         let ask = |share, order| assert!(ask(&turns, share, order));
         ask(1, Order::Last);
         ask(2, Order::First);
@@ -251,7 +263,7 @@ mod tests {
 
     #[test]
     fn when_a_request_was_taken_is_told_with_its_turn() {
-        let (turns, latest) = (Turns::new(), Latest::default());
+        let (turns, latest) = (Turns::new(&USED), Latest::default());
         let moments = [(); 3].map(|()| latest.moment());
         for (share, since) in [1, 1, 2].into_iter().zip(moments) {
             assert!(turns.wait((share, since), Order::Last, |_place| true));
@@ -262,7 +274,7 @@ mod tests {
 
     #[test]
     fn places_are_bounded_and_used_again() {
-        let turns = Turns::new();
+        let turns = Turns::new(&USED);
         for _request in 0..PLACES {
             assert!(ask(&turns, 1, Order::Last));
         }
@@ -272,6 +284,20 @@ mod tests {
         turns.free(place);
         assert!(!turns.wait((2, Moment::default()), Order::Last, |_too_long| false));
         assert!(turns.wait((2, Moment::default()), Order::Last, |again| again == place));
+    }
+
+    #[test]
+    fn places_in_use_are_told() {
+        static USED: Counter = Counter::new();
+        let turns = Turns::new(&USED);
+        for _request in 0..2 {
+            assert!(ask(&turns, 1, Order::Last));
+        }
+        assert_eq!(USED.get(), 2);
+        let place = next(&turns).unwrap();
+        assert_eq!(USED.get(), 2, "one that is being answered is still there for a successor");
+        turns.free(place);
+        assert_eq!(USED.get(), 1);
     }
 
     #[test]

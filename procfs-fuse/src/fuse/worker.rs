@@ -86,7 +86,7 @@ pub fn run(options: WorkerOptions) -> io::Result<()> {
     shared.counters.begin(catalog::fingerprint());
     let Inherited { wake, devices, watch, .. } = inherited;
     let waiting = shared.waiting.get(options.bank).ok_or_else(no_bank)?;
-    let turns = [(); Realm::ALL.len()].map(|()| Turns::new());
+    let turns = shared.counters.waiting.each_ref().map(Turns::new);
     let server = Server { filesystem, devices, watch, shared, waiting, turns, omission };
     let server = Arc::new(server);
     take_over(&server, bank)?;

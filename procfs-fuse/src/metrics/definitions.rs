@@ -50,6 +50,7 @@ pub static METRICS: &[Metric] = &[
     READ_DURATION,
     FALLBACKS,
     REQUESTS,
+    WAITED_REQUESTS,
     CONTAINERS,
     TAKEOVERS,
     UPGRADES,
@@ -114,6 +115,15 @@ pub(super) const REQUESTS: Metric = Metric {
     labels: &["operation"],
     stability: Stable,
     help: "Requests of the kernel by operation",
+};
+
+/// Fed by `counters.waited(`.
+pub(super) const WAITED_REQUESTS: Metric = Metric {
+    name: "porthole_waited_requests_total",
+    kind: Counter,
+    labels: &[],
+    stability: Internal,
+    help: "Requests that waited for their turn, because more was asked than answered",
 };
 
 /// Fed by `containers.set(`.

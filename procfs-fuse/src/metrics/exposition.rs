@@ -100,6 +100,7 @@ impl Look {
         for asked in Asked::ALL {
             counter(&mut family, &[("operation", asked.word())], counters.requests(*asked))?;
         }
+        count(out, &metric::WAITED_REQUESTS, counters.all_waited())?;
         gauge(out, &metric::CONTAINERS, self.occupancy.containers)
     }
 
@@ -132,7 +133,7 @@ impl Look {
 
     /// How full the memory is.
     fn tables(&self, out: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let Occupancy { open_files, texts, histories, private_trees, listeners, .. } =
+        let Occupancy { open_files, texts, histories, private_trees, listeners, waiting, .. } =
             self.occupancy;
         let tables = [
             ("open_files", open_files),
@@ -140,6 +141,7 @@ impl Look {
             ("histories", histories),
             ("private_trees", private_trees),
             ("listeners", listeners),
+            ("waiting", waiting),
         ];
         let mut family = begin(out, &metric::TABLE_USED)?;
         for (name, table) in tables {

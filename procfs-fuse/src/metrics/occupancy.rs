@@ -9,11 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::shared::Shared;
 use crate::shared::calls::LISTENERS;
+use crate::shared::counters::Counter;
 use crate::shared::histories::CONTAINERS;
 use crate::shared::open_table::{RECORDS, Record, Use};
 use crate::shared::private_trees::TREES;
-use crate::shared::slots::State;
+use crate::shared::slots::{Realm, State};
 use crate::shared::texts::CHUNKS;
+use crate::shared::waiting::PLACES;
 
 /// Places in use and all there are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +41,8 @@ pub struct Occupancy {
     pub private_trees: Table,
     /// Containers whose system calls are answered, and what was run in them since.
     pub listeners: Table,
+    /// Requests that were read and wait for their turn, or for the end of their answer.
+    pub waiting: Table,
     /// Pairs of container and file that are answered with the host's text.
     pub quarantined: u64,
     /// Workers that were killed and are not dead yet.
@@ -61,6 +65,10 @@ impl Occupancy {
             listeners: Table {
                 used: shared.counters.calls.listeners.get(),
                 size: LISTENERS as u64,
+            },
+            waiting: Table {
+                used: shared.counters.waiting.iter().map(Counter::get).sum(),
+                size: (PLACES * Realm::ALL.len()) as u64,
             },
             quarantined: shared.quarantine.held(now_ns),
             stuck_workers: banks.filter(|bank| is_stuck(bank.state())).count() as u64,
@@ -105,6 +113,8 @@ mod tests {
         shared.histories.make_room(7);
         shared.private_trees.make(1, &[0; crate::serve::OPENING_WORDS]).unwrap();
         shared.counters.calls.listeners.set(4);
+        shared.counters.waiting[0].set(6);
+        shared.counters.waiting[2].set(1);
         shared.quarantine.strike(5, 1);
         shared.quarantine.strike(5, 1);
         shared.banks[1].set_state(State::Hung);
@@ -115,6 +125,7 @@ mod tests {
             histories: Table::new(1, CONTAINERS),
             private_trees: Table::new(1, TREES),
             listeners: Table::new(4, LISTENERS),
+            waiting: Table::new(7, 3 * PLACES),
             quarantined: 1,
             stuck_workers: 1,
         };

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use crate::shared::calls::Calls;
-use crate::shared::slots::SLOTS;
+use crate::shared::slots::{Realm, SLOTS};
 
 /// Rows of the catalogue that can be told apart; more than it has.
 pub const ROWS: usize = 64;
@@ -141,6 +141,9 @@ pub struct Counters {
     pub containers: Counter,
     /// System calls that were answered.
     pub calls: Calls,
+    /// Requests of each realm that wait for their turn, and those of them that are being
+    /// answered; set and not counted.
+    pub waiting: [Counter; Realm::ALL.len()],
     lanes: [Lane; SLOTS],
 }
 
@@ -150,6 +153,7 @@ pub struct Counters {
 struct Lane {
     requests: [Counter; Asked::ALL.len()],
     fallbacks: [Counter; Reason::ALL.len()],
+    waited: Counter,
     reads: [Reads; ROWS],
 }
 
@@ -184,7 +188,7 @@ pub fn use_lane(number: usize) {
 }
 
 impl Counter {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self(AtomicU64::new(0))
     }
 
@@ -214,14 +218,17 @@ impl Counters {
             quarantines: Counter::new(),
             containers: Counter::new(),
             calls: Calls::new(),
+            waiting: [const { Counter::new() }; Realm::ALL.len()],
             lanes: [const { Lane::new() }; SLOTS],
         }
     }
 
-    /// A worker begins that knows no container and has the catalogue with this number.
+    /// A worker begins that knows no container, has no request wait, and has the catalogue
+    /// with this number.
     /// Reads of another catalogue's files are forgotten: its rows are other files.
     pub fn begin(&self, catalog: u64) {
         self.containers.set(0);
+        self.waiting.iter().for_each(|waiting| waiting.set(0));
         if self.catalog.swap(catalog, Relaxed) != catalog {
             self.lanes.iter().flat_map(|lane| &lane.reads).for_each(Reads::clear);
         }
@@ -230,6 +237,11 @@ impl Counters {
     /// Counts a request.
     pub fn request(&self, asked: Asked) {
         add(&self.lane().requests, asked as usize, 1);
+    }
+
+    /// Counts a request that waits for its turn.
+    pub fn waited(&self) {
+        self.lane().waited.add(1);
     }
 
     /// Counts a reader that was shown the host's text.
@@ -250,6 +262,11 @@ impl Counters {
     /// Requests so far.
     pub fn requests(&self, asked: Asked) -> u64 {
         self.sum(|lane| lane.requests.get(asked as usize))
+    }
+
+    /// Requests that have waited for their turn so far.
+    pub fn all_waited(&self) -> u64 {
+        self.sum(|lane| Some(&lane.waited))
     }
 
     /// Readers that were shown the host's text so far.
@@ -284,6 +301,7 @@ impl Lane {
         Self {
             requests: [const { Counter::new() }; Asked::ALL.len()],
             fallbacks: [const { Counter::new() }; Reason::ALL.len()],
+            waited: Counter::new(),
             reads: [const { Reads::new() }; ROWS],
         }
     }
@@ -329,6 +347,7 @@ mod tests {
             use_lane(lane);
             COUNTERS.request(Asked::Open);
             COUNTERS.fallback(Reason::Gone);
+            COUNTERS.waited();
             COUNTERS.read(7, Outcome::Container, Duration::from_micros(30));
         };
         let threads = (0..SLOTS + 1).map(|lane| thread::spawn(move || counted(lane)));
@@ -337,6 +356,7 @@ mod tests {
         assert_eq!(COUNTERS.requests(Asked::Open), all);
         assert_eq!(COUNTERS.requests(Asked::Read), 0);
         assert_eq!(COUNTERS.fallbacks(Reason::Gone), all);
+        assert_eq!(COUNTERS.all_waited(), all);
         let reads = COUNTERS.reads(7);
         assert_eq!(reads.outcomes, [all, 0, 0, 0, 0]);
         assert_eq!(reads.duration_ns, all * 30_000);
@@ -365,10 +385,12 @@ mod tests {
         let counters = Counters::new();
         counters.begin(1);
         counters.containers.set(3);
+        counters.waiting[1].set(2);
         counters.healed_mounts.add(2);
         counters.read(0, Outcome::Host, Duration::ZERO);
         counters.begin(1);
         assert_eq!((counters.containers.get(), counters.reads(0).outcomes[1]), (0, 1));
+        assert_eq!(counters.waiting[1].get(), 0);
         counters.begin(2);
         assert_eq!((counters.healed_mounts.get(), counters.reads(0).outcomes[1]), (2, 0));
     }
