@@ -1,4 +1,5 @@
-//! System calls of a daemon for one read, counted by strace.
+//! System calls of a daemon, counted by strace: those for one read, and those that start
+//! processes.
 
 use std::collections::BTreeMap;
 use std::process::{Child, Command, Stdio};
@@ -18,31 +19,47 @@ const OPERATIONS: u64 = 1000;
 /// How long strace may take to get hold of a process.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// All calls that start a process or a thread.
+const STARTS: &str = "trace=clone,clone3,fork,vfork";
+
 /// How often each system call was made for one operation on `file`, by all processes of
 /// `rival` together.
 pub(crate) fn per_read(group: &Group, rival: &Rival, file: &str) -> Result<BTreeMap<String, f64>> {
     let load = Load { way: Way::Open, threads: 1, span: Span::Operations(OPERATIONS) };
+    let read = || Ran::new(&mut reader::command(group, rival, file, load)?)?.succeeded().map(drop);
     // What a first read costs is not counted.
-    Ran::new(&mut reader::command(group, rival, file, load)?)?.succeeded()?;
+    read()?;
+    let calls = during(rival, &[], read)?;
+    let operations = f64::from(u32::try_from(OPERATIONS)? + WARM_UP);
+    Ok(calls.into_iter().map(|(name, count)| (name, count / operations)).collect())
+}
+
+/// How many processes and threads those of `rival` start during `what`.
+pub(crate) fn starts(rival: &Rival, what: impl FnOnce() -> Result<()>) -> Result<f64> {
+    // The sum of nothing is -0.0.
+    Ok(during(rival, &["-e", STARTS], what)?.values().fold(0.0, |sum, count| sum + count))
+}
+
+/// How often each system call is made during `what`, of those that the options of strace
+/// let through.
+fn during(
+    rival: &Rival,
+    options: &[&str],
+    what: impl FnOnce() -> Result<()>,
+) -> Result<BTreeMap<String, f64>> {
     let folder = support::folder()?;
     let table = folder.path().join("calls");
     let mut strace = Command::new("strace");
-    strace.args(["-f", "-c", "-U", "calls,name", "-o"]).arg(&table);
+    strace.args(["-f", "-c", "-U", "calls,name"]).args(options).arg("-o").arg(&table);
     for pid in &rival.pids {
         strace.args(["-p", &pid.to_string()]);
     }
     let strace = strace.stdin(Stdio::null()).stderr(Stdio::null()).spawn();
     let strace = strace.context("cannot run strace (apt-get install strace)")?;
-    let read = rival
-        .pids
-        .iter()
-        .try_for_each(|pid| wait_until_traced(*pid))
-        .and_then(|()| Ran::new(&mut reader::command(group, rival, file, load)?)?.succeeded());
+    let done = rival.pids.iter().try_for_each(|pid| wait_until_traced(*pid)).and_then(|()| what());
     end(strace)?;
-    read?;
-    let text = std::fs::read_to_string(&table)?;
-    let operations = f64::from(u32::try_from(OPERATIONS)? + WARM_UP);
-    Ok(counts(&text).map(|(name, count)| (name, count / operations)).collect())
+    done?;
+    Ok(counts(&std::fs::read_to_string(&table)?).collect())
 }
 
 fn wait_until_traced(pid: Pid) -> Result<()> {

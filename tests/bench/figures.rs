@@ -8,10 +8,11 @@ use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 use support::{Group, daemon};
 
-use crate::memory::{self, Crowd};
-use crate::reader::{Load, Span, Way};
+use crate::loops::{self, Loops};
+use crate::memory::{self, AN_HOUR, Churn, Crowd};
+use crate::reader::{self, Load, Span, Way};
 use crate::rivals::{FLOOR, LXCFS, OURS, PRIVATE, Rivals};
-use crate::{FILES, calls, limited_group, measure, starts};
+use crate::{FILES, calls, first, limited_group, measure, starts};
 
 /// The first argument of the program when it takes figures.
 const FIGURES: &str = "--figures";
@@ -25,22 +26,36 @@ const QUICK_VARIABLE: &str = "PORTHOLE_BENCH_QUICK";
 /// How much is measured.
 struct Effort {
     rounds: usize,
+    /// Rounds of a comparison of two revisions, which may differ by little.
+    rounds_against: usize,
     span: Span,
+    /// Containers whose first read of each file is timed.
+    first: usize,
+    loops: Loops,
     crowd: Crowd,
+    churn: Churn,
     starts: usize,
 }
 
 const THOROUGH: Effort = Effort {
     rounds: 5,
+    rounds_against: 12,
     span: Span::Milliseconds(120),
+    first: 100,
+    loops: Loops { times: 40, rounds: 3 },
     crowd: Crowd { living: 1000, short_lived: 1200 },
+    churn: AN_HOUR,
     starts: 20,
 };
 
 const QUICK: Effort = Effort {
     rounds: 1,
+    rounds_against: 2,
     span: Span::Milliseconds(50),
+    first: 2,
+    loops: Loops { times: 2, rounds: 1 },
     crowd: Crowd { living: 20, short_lived: 20 },
+    churn: Churn { containers: 40, alive: 4 },
     starts: 2,
 };
 
@@ -65,19 +80,37 @@ fn write(file: &Path) -> Result<()> {
 }
 
 fn all(effort: &Effort) -> Result<Value> {
-    let against = std::env::var_os(AGAINST_VARIABLE).map(PathBuf::from);
+    match std::env::var_os(AGAINST_VARIABLE).map(PathBuf::from) {
+        Some(against) => of_revisions(effort, &against),
+        None => of_rivals(effort),
+    }
+}
+
+/// Of two revisions the reads are compared and nothing else.
+fn of_revisions(effort: &Effort, against: &Path) -> Result<Value> {
     let load_before = load_average()?;
     let group = limited_group()?;
-    let rivals = Rivals::start(against.as_deref())?;
-    let reads = reads(effort, &group, &rivals)?;
-    // Of two revisions the reads are compared and nothing else.
-    let calls = if against.is_none() { calls(&group, &rivals)? } else { Value::Null };
+    let rivals = Rivals::of_revisions(against)?;
+    let reads = reads(effort.span, effort.rounds_against, &group, &rivals)?;
     rivals.stop()?;
-    if against.is_some() {
-        return Ok(json!({ "machine": machine(load_before)?, "reads": reads }));
-    }
+    Ok(json!({ "machine": machine(load_before)?, "reads": reads }))
+}
+
+fn of_rivals(effort: &Effort) -> Result<Value> {
+    let load_before = load_average()?;
+    let group = limited_group()?;
+    let rivals = Rivals::start()?;
+    let reads = reads(effort.span, effort.rounds, &group, &rivals)?;
+    println!("first reads");
+    let first_reads = first::all(&rivals, effort.first)?;
+    println!("containers in a loop");
+    let loops = loops::all(&rivals, effort.loops)?;
+    let calls = calls(&group, &rivals)?;
+    rivals.stop()?;
     println!("containers in a crowd");
     let memory = memory::of_crowd(effort.crowd)?;
+    println!("containers that come and go");
+    let churn = memory::of_churn(effort.churn)?;
     println!("nobody asks");
     let idle = memory::idle_wakeups()?;
     println!("container starts");
@@ -86,28 +119,33 @@ fn all(effort: &Effort) -> Result<Value> {
     Ok(json!({
         "machine": machine(load_before)?,
         "reads": reads,
+        "first_reads": first_reads,
+        "loops": loops,
         "calls": calls,
         "memory": memory,
+        "churn": churn,
         "idle_wakeups_a_minute": idle,
         "starts": starts,
     }))
 }
 
 /// Every file, both ways, by one reader and by eight.
-fn reads(effort: &Effort, group: &Group, rivals: &Rivals) -> Result<Value> {
+fn reads(span: Span, rounds: usize, group: &Group, rivals: &Rivals) -> Result<Value> {
     let mut figures = Vec::new();
     for (way, threads) in Way::ALL.into_iter().flat_map(|way| [(way, 1), (way, 8)]) {
         for file in FILES {
             println!("{file}, {}, {threads} readers", way.word());
-            let load = Load { way, threads, span: effort.span };
-            let timings = measure(group, rivals, file, load, effort.rounds)?;
-            for (rival, timing) in rivals.all().iter().zip(timings) {
+            let timings = measure(group, rivals, file, Load { way, threads, span }, rounds)?;
+            for (rival, rounds) in rivals.all().iter().zip(timings) {
+                let p50s: Vec<_> = rounds.iter().map(|round| round.p50).collect();
+                let timing = reader::median(rounds);
                 figures.push(json!({
                     "file": file,
                     "way": way.word(),
                     "threads": threads,
                     "rival": rival.name,
                     "p50_us": timing.p50,
+                    "p50_us_of_rounds": p50s,
                     "p99_us": timing.p99,
                     "a_second": timing.rate,
                     "cpu_us": timing.cpu,

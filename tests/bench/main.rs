@@ -16,7 +16,9 @@
 mod answered;
 mod calls;
 mod figures;
+mod first;
 mod floor;
+mod loops;
 mod memory;
 mod private;
 mod reader;
@@ -40,6 +42,9 @@ const NEEDS: &[Need] = &[
     Need::Program("lxcfs", "lxcfs"),
 ];
 
+const CHURN_NEEDS: &[Need] =
+    &[Need::Full, Need::NativeSpeed, Need::Container, Need::Controller("memory")];
+
 /// The files that lxcfs serves too.
 pub(crate) const FILES: &[&str] =
     &["proc/meminfo", "proc/stat", "proc/cpuinfo", "proc/uptime", "proc/loadavg", "proc/swaps"];
@@ -51,9 +56,9 @@ const ROUNDS: usize = 5;
 const LOAD: Load = Load { way: Way::Open, threads: 1, span: Span::Milliseconds(400) };
 
 fn main() -> ExitCode {
-    if let Some(exit) =
-        answered::main().or_else(reader::main).or_else(floor::main).or_else(figures::main)
-    {
+    let roles =
+        [answered::main, reader::main, first::main, loops::main, floor::main, figures::main];
+    if let Some(exit) = roles.iter().find_map(|role| role()) {
         return exit;
     }
     support::program::main(trials())
@@ -62,6 +67,11 @@ fn main() -> ExitCode {
 fn trials() -> Vec<Trial> {
     let mut trials = answered::trials();
     trials.push(alone("a_read_costs_less_than_lxcfs", NEEDS, compare));
+    trials.push(alone(
+        "an_hour_of_containers_leaves_nothing",
+        CHURN_NEEDS,
+        memory::an_hour_is_flat,
+    ));
     trials
 }
 
@@ -69,7 +79,7 @@ fn trials() -> Vec<Trial> {
 /// portholefs takes longer than one through lxcfs.
 fn compare() -> Verdict {
     let group = limited_group()?;
-    let rivals = Rivals::start(None)?;
+    let rivals = Rivals::start()?;
     println!(
         "\n{:14}{:>12}{:>12}{:>26}{:>26}{:>12}{:>12}{:>13}",
         "p50 / p99, us",
@@ -83,7 +93,8 @@ fn compare() -> Verdict {
     );
     let mut slower = Vec::new();
     for file in FILES {
-        let timings = measure(&group, &rivals, file, LOAD, ROUNDS)?;
+        let rounds = measure(&group, &rivals, file, LOAD, ROUNDS)?;
+        let timings: Vec<_> = rounds.into_iter().map(reader::median).collect();
         let [kernel, floor, lxcfs, ours, ..] = timings.as_slice() else {
             anyhow::bail!("there are not four rivals")
         };
@@ -114,19 +125,24 @@ pub(crate) fn limited_group() -> Result<Group> {
     Ok(group)
 }
 
-/// Reads `file` of each rival in turns; the median round of each.
+/// Reads `file` of each rival in turns; the rounds of each. Every other round is in the
+/// opposite order, so that nobody is always the one who reads after a certain other.
 pub(crate) fn measure(
     group: &Group,
     rivals: &Rivals,
     file: &str,
     load: Load,
     rounds: usize,
-) -> Result<Vec<Timing>> {
+) -> Result<Vec<Vec<Timing>>> {
     let mut timings: Vec<Vec<Timing>> = rivals.all().iter().map(|_rival| Vec::new()).collect();
-    for _round in 0..rounds {
-        for (timings, rival) in timings.iter_mut().zip(rivals.all()) {
+    for round in 0..rounds {
+        let mut turns: Vec<_> = timings.iter_mut().zip(rivals.all()).collect();
+        if round % 2 == 1 {
+            turns.reverse();
+        }
+        for (timings, rival) in turns {
             timings.push(reader::time(group, rival, file, load)?);
         }
     }
-    Ok(timings.into_iter().map(reader::median).collect())
+    Ok(timings)
 }

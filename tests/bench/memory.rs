@@ -1,13 +1,14 @@
 //! What a daemon with many containers costs: memory, descriptors, and what it does
 //! while nobody asks.
 
+use std::collections::VecDeque;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
-use support::{Daemon, Group, Ran};
+use support::{Daemon, Group, Ran, Verdict};
 
 use crate::FILES;
 use crate::rivals::processes;
@@ -21,6 +22,27 @@ pub(crate) struct Crowd {
     pub(crate) short_lived: usize,
 }
 
+/// Containers that come and go while some live.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Churn {
+    /// All of them.
+    pub(crate) containers: usize,
+    /// Those that live at once: the oldest goes when another comes.
+    pub(crate) alive: usize,
+}
+
+/// An hour of a busy machine: a container starts each second and lives for a minute. It
+/// takes as long as starting them does, which is harder than an hour: what is given back
+/// after a time is given back later.
+pub(crate) const AN_HOUR: Churn = Churn { containers: 3600, alive: 60 };
+
+/// Looks at the costs during it: at each eighth.
+const LOOKS: usize = 8;
+
+/// What memory and descriptors may be after the first quarter, of what they were then: pages
+/// come and go by some dozens from one look to the next.
+const MOST_OF_FIRST_QUARTER: f64 = 1.05;
+
 /// How long nobody asks.
 const QUIET: Duration = Duration::from_secs(30);
 
@@ -30,16 +52,16 @@ const SETTLING: Duration = Duration::from_secs(3);
 /// Memory and descriptors before, with all containers alive, and after the short-lived.
 pub(crate) fn of_crowd(crowd: Crowd) -> Result<Value> {
     let daemon = Daemon::start()?;
-    let before = costs(&daemon)?;
+    let before = costs(&daemon)?.told();
     let mut living = Vec::with_capacity(crowd.living);
     for _container in 0..crowd.living {
         living.push(container(&daemon)?);
     }
-    let with_living = costs(&daemon)?;
+    let with_living = costs(&daemon)?.told();
     for _container in 0..crowd.short_lived {
         container(&daemon)?;
     }
-    let after = costs(&daemon)?;
+    let after = costs(&daemon)?.told();
     daemon.stop()?;
     Ok(json!({
         "living": crowd.living,
@@ -48,6 +70,52 @@ pub(crate) fn of_crowd(crowd: Crowd) -> Result<Value> {
         "with_living": with_living,
         "after_short_lived": after,
     }))
+}
+
+/// Memory and descriptors while containers come and go.
+pub(crate) fn of_churn(churn: Churn) -> Result<Value> {
+    let costs = costs_of_churn(churn)?;
+    let points = costs
+        .iter()
+        .map(|(containers, cost)| json!({ "containers": containers, "cost": cost.told() }));
+    let points: Value = points.collect();
+    Ok(json!({ "alive": churn.alive, "points": points }))
+}
+
+/// Fails unless memory and descriptors are flat from the first quarter on.
+pub(crate) fn an_hour_is_flat() -> Verdict {
+    let costs = costs_of_churn(AN_HOUR)?;
+    println!("containers; resident KiB, counted once, descriptors: {costs:?}");
+    let (_, quarter) = costs.get(LOOKS / 4).context("there is no quarter")?;
+    let numbers = |cost: &Cost| [cost.resident_kib, cost.kib, cost.descriptors];
+    for (containers, cost) in costs.iter().skip(LOOKS / 4) {
+        for (now, then) in numbers(cost).into_iter().zip(numbers(quarter)) {
+            let most = f64::from(u32::try_from(then)?) * MOST_OF_FIRST_QUARTER;
+            let is_flat = f64::from(u32::try_from(now)?) <= most;
+            ensure!(is_flat, "{now} after {containers} containers, {then} after a quarter");
+        }
+    }
+    Ok(())
+}
+
+/// What the daemon costs before the first container and at each look, by how many
+/// containers there were.
+fn costs_of_churn(churn: Churn) -> Result<Vec<(usize, Cost)>> {
+    let daemon = Daemon::start()?;
+    let mut found = vec![(0, costs(&daemon)?)];
+    let mut alive = VecDeque::with_capacity(churn.alive);
+    let between = (churn.containers / LOOKS).max(1);
+    for number in 1..=churn.containers {
+        if alive.len() == churn.alive {
+            alive.pop_front();
+        }
+        alive.push_back(container(&daemon)?);
+        if number % between == 0 {
+            found.push((number, costs(&daemon)?));
+        }
+    }
+    daemon.stop()?;
+    Ok(found)
 }
 
 /// How often any of the daemon's threads woke up in a minute in which nobody asked. Its
@@ -76,18 +144,33 @@ fn container(daemon: &Daemon) -> Result<Group> {
     Ok(group)
 }
 
-/// What keeper and worker cost together: resident memory, for which what they share (the
-/// program, and the memory that outlives workers) is counted twice; the same counted once;
-/// descriptors.
-fn costs(daemon: &Daemon) -> Result<Value> {
-    let (mut resident, mut kib, mut descriptors) = (0, 0, 0);
+/// What keeper and worker cost together.
+#[derive(Debug, Clone, Copy)]
+struct Cost {
+    /// Resident memory; what they share (the program, and the memory that outlives workers)
+    /// is counted for each.
+    resident_kib: u64,
+    /// The same, what they share counted once.
+    kib: u64,
+    descriptors: u64,
+}
+
+impl Cost {
+    fn told(self) -> Value {
+        let Self { resident_kib, kib, descriptors } = self;
+        json!({ "resident_kib": resident_kib, "kib": kib, "descriptors": descriptors })
+    }
+}
+
+fn costs(daemon: &Daemon) -> Result<Cost> {
+    let mut cost = Cost { resident_kib: 0, kib: 0, descriptors: 0 };
     for pid in processes(daemon.pid())? {
         let memory = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
-        resident += line(&memory, "Rss:")?;
-        kib += line(&memory, "Pss:")?;
-        descriptors += std::fs::read_dir(format!("/proc/{pid}/fd"))?.count();
+        cost.resident_kib += line(&memory, "Rss:")?;
+        cost.kib += line(&memory, "Pss:")?;
+        cost.descriptors += std::fs::read_dir(format!("/proc/{pid}/fd"))?.count() as u64;
     }
-    Ok(json!({ "resident_kib": resident, "kib": kib, "descriptors": descriptors }))
+    Ok(cost)
 }
 
 fn line(memory: &str, key: &str) -> Result<u64> {

@@ -28,7 +28,7 @@ const PRIVATE: &str = "private:";
 pub(crate) const WARM_UP: u32 = 50;
 
 /// Larger than any of the files.
-const BUFFER: usize = 1 << 16;
+pub(crate) const BUFFER: usize = 1 << 16;
 
 /// What one operation is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,12 +149,12 @@ pub(crate) fn cpu_seconds(pids: &[Pid]) -> Result<f64> {
     pids.iter().map(|pid| cpu_seconds_of(*pid)).sum()
 }
 
-/// CPU time that a process has used: the 14th and 15th field of its stat, in
-/// ticks of 10 ms.
+/// CPU time that a process has used, and those that it has started and waited for: the
+/// 14th to 17th field of its stat, in ticks of 10 ms.
 fn cpu_seconds_of(pid: Pid) -> Result<f64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
     let (_name, fields) = stat.rsplit_once(") ").context("a stat file has a name in brackets")?;
-    let ticks = fields.split(' ').skip(11).take(2).map(str::parse::<f64>);
+    let ticks = fields.split(' ').skip(11).take(4).map(str::parse::<f64>);
     Ok(ticks.sum::<Result<f64, _>>()? / 100.0)
 }
 
@@ -253,7 +253,11 @@ fn open((root, path): &Place) -> Result<File> {
 
 /// Open, read to the end, close.
 fn read_once(place: &Place, buffer: &mut [u8]) -> Result<()> {
-    let mut file = open(place)?;
+    read_to_end(open(place)?, buffer)
+}
+
+/// Reads to the end, and closes.
+pub(crate) fn read_to_end(mut file: File, buffer: &mut [u8]) -> Result<()> {
     let mut total = 0;
     loop {
         match file.read(buffer)? {

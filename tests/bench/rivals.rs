@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use nix::unistd::Pid;
 use support::lxcfs::Lxcfs;
 use support::{Daemon, process};
@@ -48,37 +48,47 @@ pub(crate) enum Root {
 pub(crate) struct Rivals {
     all: Vec<Rival>,
     daemons: Vec<Daemon>,
-    lxcfs: Lxcfs,
-    floor: Floor,
+    /// What others than we have made.
+    _others: Option<(Floor, Lxcfs)>,
 }
 
 impl Rivals {
-    /// Starts all that can be started, and the `portholefs` of another revision too when
-    /// there is one.
-    pub(crate) fn start(against: Option<&Path>) -> Result<Self> {
+    /// Starts all that can be started.
+    pub(crate) fn start() -> Result<Self> {
         let ours = Daemon::start()?;
         let lxcfs = Lxcfs::start()?;
         let floor = Floor::start()?;
-        let mut all = vec![
+        let all = vec![
             Rival::at("/", KERNEL, Vec::new()),
             Rival::at(floor.mount_point(), FLOOR, vec![floor.pid()]),
             Rival::at(lxcfs.mount_point(), LXCFS, vec![lxcfs.pid()]),
             Rival::at(ours.mount_point(), OURS, processes(ours.pid())?),
+            Rival {
+                name: PRIVATE,
+                root: Root::Private(ours.mount_point().with_file_name(".fs.sock")),
+                pids: processes(ours.pid())?,
+            },
         ];
-        let socket = ours.mount_point().with_file_name(".fs.sock");
-        if socket.exists() {
-            let root = Root::Private(socket);
-            all.push(Rival { name: PRIVATE, root, pids: processes(ours.pid())? });
-        }
-        let mut daemons = vec![ours];
-        if let Some(program) = against {
-            let daemon = Daemon::start_by(Command::new(program))?;
-            let root = daemon.mount_point();
-            let daemon = daemon.served_at(&root)?;
-            all.push(Rival::at(root, AGAINST, processes(daemon.pid())?));
-            daemons.push(daemon);
-        }
-        Ok(Self { all, daemons, lxcfs, floor })
+        Ok(Self { all, daemons: vec![ours], _others: Some((floor, lxcfs)) })
+    }
+
+    /// Starts ours and the `portholefs` of another revision, and nobody else.
+    pub(crate) fn of_revisions(against: &Path) -> Result<Self> {
+        let ours = Daemon::start()?;
+        let other = Daemon::start_by(Command::new(against))?;
+        let root = other.mount_point();
+        let other = other.served_at(&root)?;
+        let all = vec![
+            Rival::at(ours.mount_point(), OURS, processes(ours.pid())?),
+            Rival::at(root, AGAINST, processes(other.pid())?),
+        ];
+        Ok(Self { all, daemons: vec![ours, other], _others: None })
+    }
+
+    /// The one with this name.
+    pub(crate) fn named(&self, name: &str) -> Result<&Rival> {
+        let found = self.all.iter().find(|rival| rival.name == name);
+        found.with_context(|| format!("{name} was not started"))
     }
 
     /// In the order in which they read in turns.
@@ -88,7 +98,6 @@ impl Rivals {
 
     /// Stops what was started.
     pub(crate) fn stop(self) -> Result<()> {
-        drop((self.floor, self.lxcfs));
         self.daemons.into_iter().try_for_each(Daemon::stop)
     }
 }

@@ -5,6 +5,7 @@
 //! [`comparison`] of two revisions.
 
 mod comparison;
+mod containers;
 mod figures;
 mod page;
 mod plot;

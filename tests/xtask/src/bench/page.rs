@@ -4,9 +4,8 @@
 
 use std::fmt::Write as _;
 
-use super::figures::{
-    CASES, Calls, Case, FLOOR, Figures, KERNEL, LXCFS, Memory, OURS, PRIVATE, Read,
-};
+use super::containers;
+use super::figures::{CASES, Calls, Case, FLOOR, Figures, KERNEL, LXCFS, OURS, PRIVATE, Read};
 use super::plot::{self, Chart, number};
 
 /// Where a person's part of the page begins.
@@ -110,10 +109,7 @@ pub fn page(figures: &Figures, before: &str) -> String {
     if !figures.calls.is_empty() {
         calls(&mut out, figures);
     }
-    if let Some(memory) = &figures.memory {
-        crowd(&mut out, memory, figures.idle_wakeups_a_minute);
-    }
-    starts(&mut out, figures);
+    containers::tables(&mut out, figures);
     let notes = before.split_once(NOTES).map_or("\n\nNothing is noted yet.\n", |(_, notes)| notes);
     out + NOTES + notes
 }
@@ -191,6 +187,7 @@ fn targets(out: &mut String, figures: &Figures) {
         out.push('\n');
     }
     out.push_str("\n*open*: open, read to the end, close. *kept*: a read at 0 of a descriptor that is kept open. 1, 8: readers.\n\n");
+    containers::targets(out, figures);
 }
 
 impl Target {
@@ -284,45 +281,6 @@ impl Calls {
     }
 }
 
-fn crowd(out: &mut String, memory: &Memory, idle: Option<f64>) {
-    let _infallible = write!(
-        out,
-        "## Many containers\n\nEach reads every file. Keeper and worker together.\n\n\
-         | | resident, MiB | what they share counted once, MiB | descriptors |\n|---|---|---|---|\n"
-    );
-    let rows = [
-        ("before the first".to_owned(), &memory.before),
-        (format!("{} containers live", memory.living), &memory.with_living),
-        (format!("and {} came and went", memory.short_lived), &memory.after_short_lived),
-    ];
-    for (what, cost) in rows {
-        let mib = |kib: u64| f64::from(u32::try_from(kib).unwrap_or(u32::MAX)) / 1024.0;
-        let (resident, once) = (mib(cost.resident_kib), mib(cost.kib));
-        let _infallible =
-            writeln!(out, "| {what} | {resident:.1} | {once:.1} | {} |", cost.descriptors);
-    }
-    if let Some(idle) = idle {
-        let _infallible = writeln!(out, "\nWake-ups in a minute while nobody asks: {idle:.0}.");
-    }
-    out.push('\n');
-}
-
-fn starts(out: &mut String, figures: &Figures) {
-    if figures.starts.is_empty() {
-        return;
-    }
-    out.push_str(
-        "## Starting a container\n\nFrom the command to its end, the program in it is `true`; in turns. `porthole run` mounts our files, makes a time namespace and \
-         keeps the container's output; runc and crun have what `spec` gives them.\n\n| | p50, ms | p90, ms | starts |\n|---|---|---|---|\n",
-    );
-    for start in &figures.starts {
-        let (p50, p90) = (start.p50_ms, start.p90_ms);
-        let _infallible =
-            writeln!(out, "| `{}` | {p50:.0} | {p90:.0} | {} |", start.runtime, start.count);
-    }
-    out.push('\n');
-}
-
 #[cfg(test)]
 pub mod tests {
     use super::*;
@@ -343,18 +301,42 @@ pub mod tests {
                 }
             }
         }
+        let first = |rival: &str, p50_us: f64| {
+            serde_json::json!({
+                "file": "proc/stat", "rival": rival,
+                "p50_us": p50_us, "p90_us": 2.0 * p50_us, "p99_us": 3.0 * p50_us,
+            })
+        };
+        let looped = |rival: &str, cpu_us: f64| serde_json::json!({ "rival": rival, "cpu_us": cpu_us, "a_second": 1e6 / cpu_us });
         let cost = serde_json::json!({ "resident_kib": 12288, "kib": 9216, "descriptors": 60 });
+        let points = [0, 900, 1800, 2700, 3600];
+        let points = points.map(|containers| {
+            let more = if containers == 0 { 0 } else { 5000 };
+            let cost =
+                serde_json::json!({ "resident_kib": 12288, "kib": 9216, "descriptors": 60 + more });
+            serde_json::json!({ "containers": containers, "cost": cost })
+        });
         let figures = serde_json::json!({
             "machine": {
                 "kernel": "6.18", "model": "A CPU", "cpus": 2, "cgroups": "v1",
                 "load_before": 0.1,
             },
             "reads": reads,
+            "first_reads": {
+                "containers": 100,
+                "reads": [first(LXCFS, 1800.0), first(OURS, 200.0)],
+                "started": [{ "rival": LXCFS, "a_read": 2.0 }, { "rival": OURS, "a_read": 0.0 }],
+            },
+            "loops": {
+                "containers": 50, "files": 6, "reads": 36000,
+                "rivals": [looped(FLOOR, 12.0), looped(LXCFS, 200.0), looped(OURS, 32.0)],
+            },
             "calls": [{ "file": "proc/stat", "rival": OURS, "calls": { "read": 4.0, "write": 4.0, "pread64": 2.5, "futex": 0.01 } }],
             "memory": {
                 "living": 1000, "short_lived": 1200,
                 "before": cost, "with_living": cost, "after_short_lived": cost,
             },
+            "churn": { "alive": 60, "points": points },
             "idle_wakeups_a_minute": 0.0,
             "starts": [{ "runtime": "crun", "p50_ms": 12.4, "p90_ms": 20.0, "count": 20 }],
         });
@@ -362,7 +344,7 @@ pub mod tests {
     }
 
     #[track_caller]
-    fn check(text: &str, line: &str) {
+    pub fn check(text: &str, line: &str) {
         assert!(text.lines().any(|found| found == line), "no {line:?} in\n{text}");
     }
 
@@ -378,9 +360,6 @@ pub mod tests {
             "| `proc/stat` | 10 / 20; 100k | 40 / 80; 25k; 20 us | 300 / 600; 3333; 150 us | 45 / 90; 22k; 22 us | 8.0 / 16; 125k; 4 us | 1.12 | 6.67 |",
         );
         check(&page, "| `proc/stat` | - | - | 10.5 | `pread64` 2.5 | - |");
-        check(&page, "| 1000 containers live | 12.0 | 9.0 | 60 |");
-        check(&page, "Wake-ups in a minute while nobody asks: 0.");
-        check(&page, "| `crun` | 12 | 20 | 20 |");
         assert!(!page.contains("the machine was shared"), "{page}");
     }
 
