@@ -14,9 +14,15 @@ use crate::sys::{clock, plain};
 #[derive(Debug)]
 pub(crate) struct SharedHistories {
     shared: &'static Shared,
-    /// Where each container's history is; looked up when first asked for, which
-    /// is after the worker before has ended.
-    places: Mutex<Option<HashMap<u64, Place>>>,
+    /// Looked up when first asked for, which is after the worker before has ended.
+    places: Mutex<Option<Places>>,
+}
+
+/// Where each container's history is, and which places are free again.
+#[derive(Debug)]
+struct Places {
+    of: HashMap<u64, Place>,
+    free: Vec<Place>,
 }
 
 impl SharedHistories {
@@ -24,31 +30,42 @@ impl SharedHistories {
         Self { shared, places: Mutex::new(None) }
     }
 
-    fn with_places<R>(&self, look: impl FnOnce(&mut HashMap<u64, Place>) -> R) -> R {
-        let remembered = || self.shared.histories.remembered();
+    fn with_places<R>(&self, look: impl FnOnce(&mut Places) -> R) -> R {
+        let histories = &self.shared.histories;
         let mut places = self.places.lock();
-        look(places.get_or_insert_with(|| {
-            remembered().map(|(container, place, _last_ns)| (container, place)).collect()
+        look(places.get_or_insert_with(|| Places {
+            of: histories.remembered().map(|(container, place, _)| (container, place)).collect(),
+            free: histories.free().collect(),
         }))
     }
 }
 
 impl Memory for SharedHistories {
     fn recall(&self, container: u64) -> Option<History> {
-        let place = self.with_places(|places| places.get(&container).copied())?;
+        let place = self.with_places(|places| places.of.get(&container).copied())?;
         Some(plain::history(self.shared.histories.load(place)))
     }
 
     fn remember(&self, container: u64, history: &History) {
         self.with_places(|places| {
-            let place = places.get(&container).copied().unwrap_or_else(|| {
-                let place = self.shared.histories.make_room(container);
-                places.retain(|_container, other| *other != place);
-                places.insert(container, place);
+            let Places { of, free } = places;
+            let place = of.get(&container).copied().unwrap_or_else(|| {
+                let place = self.shared.histories.make_room(container, free.pop());
+                of.retain(|_container, other| *other != place);
+                of.insert(container, place);
                 place
             });
             let words = plain::words(history);
             self.shared.histories.store(place, &words, clock::boottime_ns());
+        });
+    }
+
+    fn forget(&self, container: u64) {
+        self.with_places(|places| {
+            if let Some(place) = places.of.remove(&container) {
+                self.shared.histories.forget(place);
+                places.free.push(place);
+            }
         });
     }
 
@@ -87,6 +104,23 @@ mod tests {
         assert_eq!(memory.recall(7), Some(history(200)));
         assert_eq!(memory.recall(8), Some(history(50)));
         assert_eq!(memory.recall(9), None);
+    }
+
+    #[test]
+    fn the_place_of_a_container_that_is_gone_is_used_again() {
+        let shared = shared_memory::map(shared_memory::create().unwrap().as_fd()).unwrap();
+        let memory = SharedHistories::new(shared);
+        (7..10).for_each(|container| memory.remember(container, &history(container)));
+        memory.forget(8);
+        memory.forget(8);
+        assert_eq!(memory.recall(8), None);
+        let successor = SharedHistories::new(shared);
+        successor.remember(10, &history(10));
+        assert_eq!(shared.histories.remembered().count(), 3);
+        assert_eq!(shared.histories.free().count(), 0);
+        for container in [7, 9, 10] {
+            assert_eq!(successor.recall(container), Some(history(container)));
+        }
     }
 
     #[test]

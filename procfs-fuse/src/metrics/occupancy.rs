@@ -110,7 +110,7 @@ mod tests {
         }
         shared.open_table.records[0].text.store(shared.texts.write(&[b'x'; 5000], &[8, 9]), SeqCst);
         shared.open_table.records[2].begin(); // still opening
-        shared.histories.make_room(7);
+        shared.histories.make_room(7, None);
         shared.private_trees.make(1, &[0; crate::serve::OPENING_WORDS]).unwrap();
         shared.counters.calls.listeners.set(4);
         shared.counters.waiting[0].set(6);

@@ -4,18 +4,19 @@
 //! Only what a file of the catalogue needs is read.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use cgroupfs::controller::Controller;
-use cgroupfs::cpu::{BandwidthFiles, CpuUsageFiles, CpusetFiles};
+use cgroupfs::cpu::{BandwidthFiles, CpusetFiles};
 use cgroupfs::io::{IoFiles, IoUsage};
 use cgroupfs::memory::MemoryFiles;
 use cgroupfs::memory_stat::MemoryStat;
 use cgroupfs::pressure::{PressureFiles, Resource};
 
+use super::activity_files::ActivityFiles;
 use super::shared::Shared;
-use super::task_list::TaskList;
-use super::{Container, Cpu, CpuUsage, Memory, Needs, ReadingError, Tasks};
+use super::{Container, Cpu, Memory, Needs, ReadingError};
 use crate::scope::Groups;
 
 /// Everything that is read about one container.
@@ -26,10 +27,9 @@ pub struct ContainerFiles {
     bandwidth: Option<BandwidthFiles>,
     cpuset: Option<CpusetFiles>,
     memory_nodes: Option<CpusetFiles>,
-    cpu_usage: Option<CpuUsageFiles>,
     io: Option<IoFiles>,
     pressure: Option<PressureFiles>,
-    tasks: Option<TaskList>,
+    activity: Arc<ActivityFiles>,
 }
 
 impl ContainerFiles {
@@ -44,11 +44,15 @@ impl ContainerFiles {
             bandwidth: groups.get(&Controller::Cpu).map(BandwidthFiles::new),
             cpuset: groups.get(&Controller::Cpuset).map(CpusetFiles::new),
             memory_nodes: groups.get(&Controller::Cpuset).map(CpusetFiles::memory_nodes),
-            cpu_usage: groups.get(&Controller::Cpuacct).map(CpuUsageFiles::new),
             io: groups.get(&Controller::Blkio).map(IoFiles::new),
             pressure: groups.values().find_map(PressureFiles::new),
-            tasks: TaskList::new(proc, groups),
+            activity: Arc::new(ActivityFiles::new(proc, groups)),
         }
+    }
+
+    /// Those that tell what it does.
+    pub fn activity(&self) -> &Arc<ActivityFiles> {
+        &self.activity
     }
 
     /// What the files say now; `depth` is how many pid namespaces below ours the
@@ -61,7 +65,7 @@ impl ContainerFiles {
         Ok(Container {
             memory: if needs.contains(Needs::MEMORY) { self.memory(needs)? } else { None },
             cpu: self.cpu(needs)?,
-            tasks: if needs.contains(Needs::TASKS) { self.tasks(depth)? } else { None },
+            tasks: if needs.contains(Needs::TASKS) { self.activity.tasks(depth)? } else { None },
             io: if needs.contains(Needs::IO) { self.io()? } else { None },
             pressure: self.pressure(needs)?,
             ..Container::default()
@@ -112,37 +116,8 @@ impl ContainerFiles {
             cpu.memory_nodes = self.memory_nodes.as_ref().map_or(Ok(None), CpusetFiles::read)?;
         }
         if needs.contains(Needs::CPU_USAGE) {
-            cpu.usage = self.cpu_usage()?;
+            cpu.usage = self.activity.cpu_usage()?;
         }
         Ok(Some(cpu))
-    }
-
-    /// CPU time used so far; `None` when nothing counts it.
-    ///
-    /// # Errors
-    ///
-    /// [`ReadingError`] when the group is gone or its file is not understood.
-    pub fn cpu_usage(&self) -> Result<Option<CpuUsage>, ReadingError> {
-        Ok(self.cpu_usage.as_ref().map(CpuUsageFiles::read).transpose()?)
-    }
-
-    /// What its tasks do; `None` when it has no group.
-    ///
-    /// # Errors
-    ///
-    /// [`ReadingError`] when the group is gone.
-    pub fn tasks(&self, depth: u32) -> Result<Option<Tasks>, ReadingError> {
-        let tasks = self.tasks.as_ref().map(|tasks| tasks.read(depth)).transpose();
-        tasks.map_err(ReadingError::Tasks)
-    }
-
-    /// When its oldest task began, in clock ticks of `CLOCK_BOOTTIME`.
-    ///
-    /// # Errors
-    ///
-    /// [`ReadingError`] when the group is gone.
-    pub fn oldest_start_ticks(&self) -> Result<Option<u64>, ReadingError> {
-        let start = self.tasks.as_ref().map(TaskList::oldest_start_ticks).transpose();
-        start.map(Option::flatten).map_err(ReadingError::Tasks)
     }
 }

@@ -11,6 +11,7 @@
 //! Which of them are read for a file is said by [`Needs`] in its catalogue row,
 //! so that reading `uptime` never pays for `memory.stat`.
 
+mod activity_files;
 mod clock;
 mod container_files;
 mod error;
@@ -18,6 +19,7 @@ mod host_files;
 mod shared;
 mod task_list;
 
+pub use activity_files::ActivityFiles;
 pub use clock::Clock;
 pub use container_files::ContainerFiles;
 pub use error::ReadingError;

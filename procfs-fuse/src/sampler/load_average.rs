@@ -4,7 +4,7 @@ use parking_lot::Mutex;
 
 use super::average;
 use crate::history::LoadShown;
-use crate::readings::{ContainerFiles, Load, ReadingError};
+use crate::readings::{ActivityFiles, Load, ReadingError};
 
 /// Nanoseconds after the last read at which sampling stops.
 const STOP_AFTER_NS: u64 = 15 * 60 * 1_000_000_000;
@@ -50,7 +50,7 @@ impl LoadAverage {
     /// [`ReadingError`] when the container's files cannot be read.
     pub fn read(
         &self,
-        files: &ContainerFiles,
+        files: &ActivityFiles,
         now_ns: u64,
         started_ns: Option<u64>,
         shown: &mut LoadShown,
@@ -85,7 +85,7 @@ impl LoadAverage {
     ///
     /// [`ReadingError`] when the container's files cannot be read; sampling has
     /// stopped then.
-    pub fn sample(&self, files: &ContainerFiles, now_ns: u64) -> Result<Next, ReadingError> {
+    pub fn sample(&self, files: &ActivityFiles, now_ns: u64) -> Result<Next, ReadingError> {
         // Not under the lock: readers shall not wait for the walk over all tasks.
         let sampled = used_ns(files).and_then(|used_ns| Ok((used_ns, files.tasks(0)?)));
         let mut state = self.0.lock();
@@ -133,7 +133,7 @@ fn is_recent(shown: &LoadShown, now_ns: u64) -> bool {
     shown.at_ns != 0 && now_ns.saturating_sub(shown.at_ns) < CONTINUE_WITHIN_NS
 }
 
-fn used_ns(files: &ContainerFiles) -> Result<u64, ReadingError> {
+fn used_ns(files: &ActivityFiles) -> Result<u64, ReadingError> {
     Ok(files.cpu_usage()?.map_or(0, |usage| usage.total_ns()))
 }
 
@@ -155,7 +155,7 @@ mod tests {
     /// A container of two tasks, one of which runs; a directory plays the machine.
     struct Played {
         root: tempfile::TempDir,
-        files: ContainerFiles,
+        files: ActivityFiles,
         average: LoadAverage,
         shown: RefCell<LoadShown>,
     }
@@ -172,7 +172,7 @@ mod tests {
             fs::create_dir_all(group.dir()).unwrap();
             fs::write(group.dir().join("cgroup.threads"), "10\n11\n").unwrap();
             let groups = [Controller::Cpuacct, Controller::Pids].map(|of| (of, group.clone()));
-            let files = ContainerFiles::new(root.path(), &Groups::from(groups), Duration::ZERO);
+            let files = ActivityFiles::new(root.path(), &Groups::from(groups));
             let (average, shown) = Default::default();
             let played = Self { root, files, average, shown };
             played.use_cpu(0);

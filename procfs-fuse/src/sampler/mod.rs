@@ -21,7 +21,7 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 
 use crate::history::LoadShown;
-use crate::readings::{Clock, ContainerFiles, Load, ReadingError};
+use crate::readings::{ActivityFiles, Clock, Load, ReadingError};
 
 /// Watches containers whose load averages are read.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ struct Containers {
 #[derive(Debug, Clone)]
 struct Sampled {
     average: Arc<LoadAverage>,
-    files: Arc<ContainerFiles>,
+    files: Arc<ActivityFiles>,
 }
 
 impl Sampler {
@@ -64,7 +64,7 @@ impl Sampler {
     pub fn load(
         &self,
         average: &Arc<LoadAverage>,
-        files: &Arc<ContainerFiles>,
+        files: &Arc<ActivityFiles>,
         now_ns: u64,
         started_ns: Option<u64>,
         shown: &mut LoadShown,
@@ -154,8 +154,7 @@ mod tests {
     #[test]
     fn a_sampler_ends_with_its_server() {
         let sampler = Sampler::new(Clock::Running);
-        let files =
-            ContainerFiles::new(std::path::Path::new("/proc"), &Default::default(), Duration::ZERO);
+        let files = ActivityFiles::new(std::path::Path::new("/proc"), &Default::default());
         let average = Arc::default();
         sampler.load(&average, &Arc::new(files), 1, None, &mut LoadShown::default(), 1).unwrap();
         assert!(sampler.thread.get().is_some());

@@ -5,8 +5,8 @@
 //!
 //! Files are bounded by closing those of the container that was not read for the
 //! longest time; its history stays, so that counters go on. A container is
-//! forgotten when its groups are gone, which is looked for whenever the number of
-//! containers has doubled.
+//! forgotten, and its history with it, when its groups are gone. That is looked for
+//! whenever there is a quarter more of them, and once a minute while somebody reads.
 
 use std::collections::HashMap;
 use std::io;
@@ -31,6 +31,10 @@ use crate::shared::counters::Counters;
 
 /// Containers before those that are gone are looked for the first time.
 const FIRST_SWEEP: usize = 64;
+
+/// One part in so many of the containers may be gone before that is looked for again: each
+/// new one then pays for a look at four, a microsecond each.
+const GONE_SHARE: usize = 4;
 
 /// One container.
 #[derive(Debug)]
@@ -70,10 +74,12 @@ pub(super) struct Containers {
     counters: &'static Counters,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Known {
     by_ids: HashMap<GroupIds, Arc<Container>>,
     ids: HashMap<Arc<Groups>, GroupIds>,
+    /// How many there may be before those that are gone are looked for.
+    sweep_at: usize,
 }
 
 impl Containers {
@@ -82,7 +88,7 @@ impl Containers {
         Self {
             proc,
             settings,
-            known: RwLock::default(),
+            known: RwLock::new(Known::new()),
             reads: AtomicU64::new(0),
             reads_before: AtomicU64::new(0),
             memory: Box::new(NoMemory),
@@ -142,7 +148,31 @@ impl Containers {
         let mut known = self.known.write();
         let container = known.remember(ids, Arc::new(groups));
         self.counters.containers.set(known.by_ids.len() as u64);
+        let is_due = known.by_ids.len() >= known.sweep_at;
+        if is_due {
+            // Nobody else has to look meanwhile.
+            known.sweep_at = usize::MAX;
+        }
+        drop(known);
+        if is_due {
+            self.forget_gone();
+        }
         container
+    }
+
+    /// Forgets the containers whose groups were removed. They are looked for while others
+    /// read.
+    pub(super) fn forget_gone(&self) {
+        let all: Vec<_> = self.known.read().by_ids.values().cloned().collect();
+        let gone: Vec<_> = all.into_iter().filter(|container| container.is_gone()).collect();
+        let mut known = self.known.write();
+        known.forget(&gone);
+        self.counters.containers.set(known.by_ids.len() as u64);
+        drop(known);
+        for container in gone {
+            container.close();
+            self.memory.forget(container.ids.name());
+        }
     }
 
     /// From now on it is told to `counters` how many there are.
@@ -190,6 +220,12 @@ impl Containers {
             self.memory.show_load(name, &history.load);
             result
         })
+    }
+
+    /// How many containers are known.
+    #[cfg(test)]
+    pub(super) fn known(&self) -> usize {
+        self.known.read().by_ids.len()
     }
 
     /// How many containers have their files open.
@@ -248,6 +284,14 @@ impl Container {
         self.first_group().is_some_and(|(group, id)| id_of(group).is_ok_and(|found| found == id))
     }
 
+    /// True when it can be told that its groups were removed: an error may be anybody's.
+    fn is_gone(&self) -> bool {
+        self.first_group().is_none_or(|(group, id)| match id_of(group) {
+            Ok(found) => found != id,
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        })
+    }
+
     fn presence(&self) -> Option<Presence> {
         let (group, id) = self.first_group()?;
         Presence::of(group, id).ok()
@@ -260,6 +304,10 @@ impl Container {
 }
 
 impl Known {
+    fn new() -> Self {
+        Self { by_ids: HashMap::new(), ids: HashMap::new(), sweep_at: FIRST_SWEEP }
+    }
+
     /// The containers whose files are open.
     fn open(&self) -> impl Iterator<Item = &Arc<Container>> {
         self.by_ids.values().filter(|container| container.open.lock().is_some())
@@ -270,11 +318,16 @@ impl Known {
     }
 
     fn remember(&mut self, ids: GroupIds, groups: Arc<Groups>) -> Arc<Container> {
-        if self.by_ids.len() >= FIRST_SWEEP && self.by_ids.len().is_power_of_two() {
-            self.by_ids.retain(|_, container| container.is_there());
-            self.ids.retain(|_, ids| self.by_ids.contains_key(ids));
-        }
         self.ids.insert(Arc::clone(&groups), ids);
         Arc::clone(self.by_ids.entry(ids).or_insert_with(|| Arc::new(Container::new(ids, groups))))
+    }
+
+    fn forget(&mut self, gone: &[Arc<Container>]) {
+        for container in gone {
+            self.by_ids.remove(&container.ids);
+        }
+        self.ids.retain(|_, ids| self.by_ids.contains_key(ids));
+        let left = self.by_ids.len();
+        self.sweep_at = FIRST_SWEEP.max(left + left / GONE_SHARE);
     }
 }

@@ -12,6 +12,9 @@ pub trait Memory: Debug + Send + Sync {
     /// Replaces what is remembered about a container.
     fn remember(&self, container: u64, history: &History);
 
+    /// The container is gone, and will not be asked for again.
+    fn forget(&self, _container: u64) {}
+
     /// The load averages of a container that were shown last, by whichever process.
     fn load_shown(&self, _container: u64) -> Option<LoadShown> {
         None

@@ -44,7 +44,7 @@ use cgroupfs::layout::{self, Layout};
 use crate::caller::{Callers, PidNamespace, TaskError, cgroup_namespace};
 use crate::config::Settings;
 use crate::readings::{
-    Clock, ContainerFiles, HostFiles, Load, Needs, Reader, Sample, Shared, ticks_per_second,
+    ActivityFiles, Clock, HostFiles, Load, Needs, Reader, Sample, Shared, ticks_per_second,
 };
 use crate::sampler::Sampler;
 use crate::scope;
@@ -320,7 +320,7 @@ impl Server {
         let depth = opening.init.map_or(0, |init| init.depth);
         let mut readings = files.read(needs, depth)?;
         if needs.contains(Needs::START) {
-            readings.started_ns = self.started_ns(opening, container, &files)?;
+            readings.started_ns = self.started_ns(opening, container, files.activity())?;
         }
         let mut host = self.host.facts(needs)?;
         if needs.contains(Needs::DEVICE) {
@@ -329,7 +329,7 @@ impl Server {
         if needs.contains(Needs::LOAD) {
             let cpus = host.online.count() as u64;
             readings.load =
-                Some(self.load(container, &files, now_ns, readings.started_ns, cpus)?);
+                Some(self.load(container, files.activity(), now_ns, readings.started_ns, cpus)?);
         }
         let reader = Reader { boottime_offset_ns: opening.boottime_offset_ns };
         let mut sample = Sample { now_ns, host_text, host, container: readings, reader };
@@ -346,7 +346,7 @@ impl Server {
     fn load(
         &self,
         container: &Container,
-        files: &Arc<ContainerFiles>,
+        files: &Arc<ActivityFiles>,
         now_ns: u64,
         started_ns: Option<u64>,
         cpus: u64,
@@ -360,7 +360,7 @@ impl Server {
         &self,
         opening: &Opening,
         container: &Container,
-        files: &ContainerFiles,
+        files: &ActivityFiles,
     ) -> Result<Option<u64>, Fault> {
         if let Some(init) = opening.init {
             return Ok(Some(init.started_ns));

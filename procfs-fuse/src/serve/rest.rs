@@ -57,6 +57,7 @@ impl Server {
     pub(super) fn close_idle(&self) -> bool {
         self.callers.forget_ended();
         let is_known = self.decisions.forget_idle();
+        self.containers.forget_gone();
         let is_open = self.containers.close_idle();
         is_known || is_open
     }

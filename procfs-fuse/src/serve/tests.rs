@@ -329,6 +329,27 @@ fn what_nobody_reads_any_more_is_given_back() {
 }
 
 #[test]
+fn few_containers_that_are_gone_are_known() {
+    let machine = Machine::new(V2);
+    let server = machine.server();
+    let live = |number: u32| {
+        let group = format!("box{number}");
+        machine.v2_container(&group);
+        let thread = 500 + number;
+        let status = format!("PPid:\t400\nNSpid:\t{thread}\t1\n");
+        machine.task(thread, &format!("0::/{group}\n"), thread.into(), &status);
+        check_total(&server, thread, MIB64);
+        machine.path(&format!("sys/fs/cgroup/{group}"))
+    };
+    let last = (0..300).map(live).inspect(|group| fs::remove_dir_all(group).unwrap()).last();
+    assert!(server.containers.known() <= 64, "{} are known", server.containers.known());
+    assert!(!last.unwrap().exists());
+    live(300);
+    server.containers.forget_gone();
+    assert_eq!(server.containers.known(), 1);
+}
+
+#[test]
 fn nowhere_to_look_is_an_error_at_the_start() {
     let root = tempfile::tempdir().unwrap();
     let settings = Settings { root: root.path().to_owned(), ..Settings::default() };

@@ -16,6 +16,9 @@ pub const CONTAINERS: usize = 2048;
 /// Words of 64 bits for each; the size of a [`History`](crate::history::History).
 pub const WORDS: usize = crate::history::SIZE / 8;
 
+/// Stands in place of a container where none is remembered.
+const FREE: u64 = 0;
+
 /// All containers.
 #[derive(Debug)]
 #[repr(C, align(4096))]
@@ -44,24 +47,43 @@ impl Histories {
     /// Every container that is remembered, with its place and when it was last
     /// asked for.
     pub fn remembered(&self) -> impl Iterator<Item = (u64, Place, u64)> + '_ {
+        self.used().filter(|(container, _place, _last_ns)| *container != FREE)
+    }
+
+    /// Places that were used and are free again.
+    pub fn free(&self) -> impl Iterator<Item = Place> + '_ {
+        let is_free = |(container, _, _): &(u64, Place, u64)| *container == FREE;
+        self.used().filter(is_free).map(|(_free, place, _last_ns)| place)
+    }
+
+    fn used(&self) -> impl Iterator<Item = (u64, Place, u64)> + '_ {
         let used = usize::try_from(self.used.load(SeqCst)).unwrap_or(0);
         self.entries.iter().enumerate().take(used).map(|(index, entry)| {
             (entry.container.load(SeqCst), Place(index), entry.last_ns.load(SeqCst))
         })
     }
 
-    /// A place for a container that is not remembered yet: a new one, or that of
-    /// the container that was not asked for the longest time.
-    pub fn make_room(&self, container: u64) -> Place {
+    /// Forgets the container at `place`, which is free from here on.
+    pub fn forget(&self, place: Place) {
+        if let Some(entry) = self.entries.get(place.0) {
+            entry.container.store(FREE, SeqCst);
+        }
+    }
+
+    /// A place for a container that is not remembered yet: the `free` one, a new one, or
+    /// that of the container that was not asked for the longest time.
+    pub fn make_room(&self, container: u64, free: Option<Place>) -> Place {
         let used = usize::try_from(self.used.load(SeqCst)).unwrap_or(0);
-        let index = if used < CONTAINERS {
+        let index = if let Some(place) = free {
+            place.0
+        } else if used < CONTAINERS {
             used
         } else {
             let idle = self.remembered().min_by_key(|(_container, _place, last_ns)| *last_ns);
             idle.map_or(0, |(_container, place, _last_ns)| place.0)
         };
         if let Some(entry) = self.entries.get(index) {
-            entry.container.store(0, SeqCst);
+            entry.container.store(FREE, SeqCst);
             entry.store(&[0; WORDS]);
             entry.container.store(container, SeqCst);
         }
