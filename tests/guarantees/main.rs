@@ -17,6 +17,7 @@ mod hanging;
 mod heal;
 mod holders;
 mod hostile;
+mod inherited;
 mod managed;
 mod monitored;
 mod neighbours;
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         heal::trials(),
         holders::trials(),
         hostile::trials(),
+        inherited::trials(),
         managed::trials(),
         neighbours::trials(),
         orphaned::trials(),

@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::Trial;
 use nix::sys::signal::{Signal, kill};
-use support::{Need, Verdict, alone, binaries, speed};
+use support::{Need, Verdict, alone, binaries, process, speed};
 
 use crate::readers::{Readers, Seen};
 use crate::serving::Serving;
@@ -35,10 +35,13 @@ fn upgrades(count: u32) -> Result<Seen> {
     let serving = Serving::start(&[])?;
     let readers = Readers::start(&serving)?;
     let keeper = serving.keeper();
+    let descriptors = process::descriptors(keeper)?;
     for _upgrade in 0..count {
         serving.command(&["upgrade"])?.succeeded()?;
     }
     let seen = readers.finish()?;
+    let after = process::descriptors(keeper)?;
+    ensure!(after == descriptors, "descriptors of the keeper: {descriptors:?}, then {after:?}");
     seen.nothing_wrong(&format!("{count} upgrades"))?;
     ensure!(serving.number("upgrades")? == count, "{:#}", serving.status());
     ensure!(serving.number("takeovers")? == 0, "{:#}", serving.status());

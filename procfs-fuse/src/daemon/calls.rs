@@ -13,6 +13,7 @@ use crate::answer::holder::{self, HolderOptions};
 use crate::config::calls_socket;
 use crate::daemon::background::Announcement;
 use crate::daemon::command_lines::Words;
+use crate::sys::descriptor;
 
 /// Holds listeners for containers with the files at `mount_point`, until there are none.
 /// `common` is what answerers are told too: how to log.
@@ -26,6 +27,7 @@ pub fn hold(
     announcement: Announcement,
     log_file: Option<&Path>,
 ) -> io::Result<()> {
+    descriptor::close_from(descriptor::FIRST)?;
     let mount_point = std::path::absolute(mount_point)?;
     let log_file = log_file.map(std::path::absolute).transpose()?;
     announcement.detach()?;

@@ -15,6 +15,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
+use tracing::debug;
 
 use crate::shared::descriptors::Stored;
 use crate::sys::descriptor;
@@ -48,20 +49,31 @@ fn send(socket: BorrowedFd<'_>, text: &[u8], control: &[ControlMessage<'_>]) -> 
     Ok(())
 }
 
-/// What the manager has kept for this process, by name. Ask once, and before
-/// anything else is opened.
+/// What the manager has kept for this process, by name. Ask once, and before anything is
+/// opened: whatever else this process was started with is closed.
 pub fn kept() -> HashMap<String, OwnedFd> {
-    const FIRST: RawFd = 3;
+    let names = names_of_kept();
+    let beyond = RawFd::try_from(names.len()).map_or(RawFd::MAX, |count| descriptor::FIRST + count);
+    let numbers = descriptor::FIRST..beyond;
+    let opened = names.into_iter().zip(numbers);
+    let opened =
+        opened.filter_map(|(name, number)| Some((name, descriptor::inherited(number).ok()?)));
+    let kept = opened.filter(|(_name, fd)| descriptor::set_inherited(fd, false).is_ok()).collect();
+    if let Err(error) = descriptor::close_from(beyond) {
+        debug!(%error, "what whoever started this had open stays open");
+    }
+    kept
+}
+
+/// What it calls them, in the order of their numbers.
+fn names_of_kept() -> Vec<String> {
     let variable = |name: &str| env::var(name).ok();
     if variable("LISTEN_PID") != Some(std::process::id().to_string()) {
-        return HashMap::new();
+        return Vec::new();
     }
     let names = variable("LISTEN_FDNAMES").unwrap_or_default();
     let count = variable("LISTEN_FDS").and_then(|count| count.parse().ok()).unwrap_or(0);
-    let named = names.split(':').take(count).map(str::to_owned).zip(FIRST..);
-    let opened =
-        named.filter_map(|(name, number)| Some((name, descriptor::inherited(number).ok()?)));
-    opened.filter(|(_name, fd)| descriptor::set_inherited(fd, false).is_ok()).collect()
+    names.split(':').take(count).map(str::to_owned).collect()
 }
 
 /// The service manager's socket, connected; `None` when nobody manages us.

@@ -25,7 +25,8 @@ use crate::sys::{descriptor, shared_memory};
 pub struct Stored(HashMap<String, OwnedFd>);
 
 impl Stored {
-    /// Takes it; see [`service_manager::kept`].
+    /// Takes it, and closes what else this process was started with; see
+    /// [`service_manager::kept`].
     pub fn take() -> Self {
         Self(service_manager::kept())
     }

@@ -212,8 +212,8 @@ impl Keeper {
     fn finish_upgrade(&mut self) -> io::Result<()> {
         let Some(program) = self.next_program.take() else { return Ok(()) };
         report::count(&self.shared.header.upgrades);
-        self.program = program;
-        descriptor::place(self.program.as_fd(), descriptors::PROGRAM)?;
+        // `self.program` has that number; what had another would be left open in the new keeper.
+        descriptor::place(program.as_fd(), descriptors::PROGRAM)?;
         self.pass_on(true)?;
         let _stays = process::execute(self.program.as_fd(), &self.plan.keeper);
         report::log("the new version's keeper cannot be executed; the old one stays");

@@ -1,5 +1,7 @@
 //! Processes and their children, as `/proc` tells.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -78,4 +80,18 @@ mod tests {
         shell.wait().unwrap();
         assert!(sleep.as_raw() > 0);
     }
+}
+
+/// What `pid` has open, by number.
+pub fn descriptors(pid: Pid) -> Result<BTreeMap<u32, PathBuf>> {
+    let mut open = BTreeMap::new();
+    for entry in std::fs::read_dir(format!("/proc/{pid}/fd"))? {
+        let entry = entry?;
+        let number = entry.file_name().to_string_lossy().parse()?;
+        // It may be closed while it is looked at.
+        if let Ok(target) = std::fs::read_link(entry.path()) {
+            open.insert(number, target);
+        }
+    }
+    Ok(open)
 }
