@@ -26,6 +26,20 @@ pub fn descendants(pid: Pid) -> Result<Vec<Pid>> {
     Ok(found.split_off(1))
 }
 
+/// What `pid` has open, by number.
+pub fn descriptors(pid: Pid) -> Result<BTreeMap<u32, PathBuf>> {
+    let mut open = BTreeMap::new();
+    for entry in std::fs::read_dir(format!("/proc/{pid}/fd"))? {
+        let entry = entry?;
+        let number = entry.file_name().to_string_lossy().parse()?;
+        // It may be closed while it is looked at.
+        if let Ok(target) = std::fs::read_link(entry.path()) {
+            open.insert(number, target);
+        }
+    }
+    Ok(open)
+}
+
 /// The first child of `pid` that is called `name`; waits until there is one.
 pub fn child(pid: Pid, name: &str) -> Result<Pid> {
     let deadline = Instant::now() + PATIENCE;
@@ -80,18 +94,4 @@ mod tests {
         shell.wait().unwrap();
         assert!(sleep.as_raw() > 0);
     }
-}
-
-/// What `pid` has open, by number.
-pub fn descriptors(pid: Pid) -> Result<BTreeMap<u32, PathBuf>> {
-    let mut open = BTreeMap::new();
-    for entry in std::fs::read_dir(format!("/proc/{pid}/fd"))? {
-        let entry = entry?;
-        let number = entry.file_name().to_string_lossy().parse()?;
-        // It may be closed while it is looked at.
-        if let Ok(target) = std::fs::read_link(entry.path()) {
-            open.insert(number, target);
-        }
-    }
-    Ok(open)
 }
