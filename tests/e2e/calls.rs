@@ -24,6 +24,7 @@ const COMPAT: &[Need] = &[
 ];
 const OPENMP: &[Need] =
     &[Need::Container, Need::Controller("cpu"), Need::Cpus(2), Need::LargeProgram("gcc", "gcc")];
+const TASKSET: &[Need] = &[Need::Container, Need::Speed, Need::Controller("cpuset"), Need::Cpus(2)];
 const NUMACTL: &[Need] = &[
     Need::Container,
     Need::Speed,
@@ -49,7 +50,9 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("exec_is_answered_too", MORE, exec_is_answered_too),
         trial("the_kernel_answers_when_told_to", MORE, the_kernel_answers_when_told_to),
         trial("taskset_and_numactl_work", NUMACTL, taskset_and_numactl_work),
+        trial("taskset_goes_by_the_containers_numbers", TASKSET, taskset_goes_by_its_numbers),
         trial("openmp_pins_its_threads", OPENMP, openmp_pins_its_threads),
+        trial("a_32_bit_program_pins_and_fails_as_by_the_kernel", COMPAT, a_32_bit_program_pins),
     ]
 }
 
@@ -265,6 +268,16 @@ fn exec_is_answered_too() -> Verdict {
         let ran = container.shell("nproc")?;
         ran.equal("CPUs", &ran.stdout.trim(), &"1")?;
     }
+    // Itself, and the command of the container, for which there is another listener.
+    for (command, expected) in [
+        ("taskset -c 0 nproc", "1"),
+        ("taskset -c 1 nproc 2>/dev/null || echo refused", "refused"),
+        ("taskset -cp 1", "pid 1's current affinity list: 0"),
+        ("taskset -cp 0 1 | tail -n 1", "pid 1's new affinity list: 0"),
+    ] {
+        let ran = container.shell(command)?;
+        ran.equal(command, &ran.stdout.trim(), &expected)?;
+    }
     Ok(())
 }
 
@@ -284,26 +297,103 @@ fn taskset_and_numactl_work() -> Verdict {
         let ran = container::shell(&["--cpus", "1"], command)?;
         ran.equal(command, &ran.stdout.trim(), &"1")?;
     }
-    let ran = container::run(&["--cpus", "1"], &["taskset", "-c", "1", "true"])?;
-    ran.holds("a CPU that is not there is refused", ran.status == Some(1))
+    let ran = container::shell(&["--cpus", "1"], "numactl --show | grep physcpubind")?;
+    ran.equal("what numactl may bind to", &ran.stdout.trim(), &"physcpubind: 0")?;
+    for refused in [&["taskset", "-c", "1", "true"][..], &["numactl", "-C", "1", "true"]] {
+        let ran = container::run(&["--cpus", "1"], refused)?;
+        ran.holds("a CPU that is not there is refused", ran.status == Some(1))?;
+    }
+    Ok(())
 }
 
-/// Each thread asks for the CPU that it was promised.
+/// The kernel knows no CPU 0 for this container, and would refuse to pin anybody there.
+fn taskset_goes_by_its_numbers() -> Verdict {
+    const KERNELS: &str = "taskset -c 0 grep Cpus_allowed_list /proc/self/status | cut -f2";
+    for (command, expected) in [
+        ("taskset -c 0 nproc", "1"),
+        ("taskset -cp $$ | sed 's/.*: //'", "0"),
+        ("taskset 1 nproc", "1"),
+        ("taskset -c 1 nproc 2>/dev/null || echo refused", "refused"),
+        (KERNELS, "1"),
+    ] {
+        let ran = container::shell(&["--cpuset-cpus", "1"], command)?;
+        ran.equal(command, &ran.stdout.trim(), &expected)?;
+    }
+    Ok(())
+}
+
+/// Short masks, uneven ones, other threads and missing ones, by the calls themselves: in the
+/// container, brought into it, and beside what the kernel says.
+fn a_32_bit_program_pins() -> Verdict {
+    const BUILD: &str = r#"cat >/tmp/pins.c <<'END'
+#define _GNU_SOURCE
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+static unsigned char mask[4096];
+static int call(int number, int pid, unsigned length) {
+    int said = syscall(number, pid, length, mask);
+    return said < 0 ? -errno : said;
+}
+int main(void) {
+    enum { GET = SYS_sched_getaffinity, SET = SYS_sched_setaffinity };
+    unsigned lengths[] = {0, 1, 4, 6, 8, 12, 64, 128, 1024, 4096};
+    for (int i = 0; i < 10; i++) printf("%d ", call(GET, 0, lengths[i]));
+    printf("%d %d %d\n", call(GET, -1, 64), call(GET, 1 << 22, 64), call(SET, 1 << 22, 64));
+    call(GET, 0, 64);
+    fprintf(stderr, "%d\n", __builtin_popcount(mask[0]));
+    int child = fork();
+    for (; !child;) pause();
+    memset(mask, 0, sizeof mask);
+    mask[0] = 1;
+    printf("%d ", call(SET, child, 4));
+    memset(mask, 255, sizeof mask);
+    printf("%d %d %d\n", call(GET, child, 8), mask[0], mask[9]);
+    kill(child, SIGKILL);
+}
+END
+gcc -m32 -o /tmp/pins /tmp/pins.c"#;
+    let container = Container::sleeping(&["--cpus", "1"])?;
+    container.shell(BUILD)?;
+    let script = format!("{BUILD} && /tmp/pins");
+    let run = container::shell(&["--cpus", "1"], &script)?;
+    let kernels = container::shell(&["--cpus", "1", "--no-syscall-view"], &script)?;
+    for ours in [run, container.shell("/tmp/pins")?] {
+        ours.equal("lengths, errors and masks", &ours.stdout, &kernels.stdout)?;
+        ours.equal("CPUs", &ours.stderr.trim(), &"1")?;
+    }
+    Ok(())
+}
+
+/// Each thread asks for the CPU that it was promised, and has it for itself.
 fn openmp_pins_its_threads() -> Verdict {
     let script = "cat >/tmp/pins.c <<'END'
+#define _GNU_SOURCE
 #include <omp.h>
+#include <sched.h>
 #include <stdio.h>
 int main(void) {
-    int threads = 0;
+    int threads = 0, pinned = 0;
+    cpu_set_t all;
+    CPU_ZERO(&all);
 #pragma omp parallel
-#pragma omp atomic
-    threads++;
-    printf(\"%d %d\\n\", threads, omp_get_num_procs());
+#pragma omp critical
+    {
+        cpu_set_t mine;
+        sched_getaffinity(0, sizeof mine, &mine);
+        threads++;
+        pinned += CPU_COUNT(&mine) == 1;
+        CPU_OR(&all, &all, &mine);
+    }
+    printf(\"%d %d %d %d\\n\", threads, omp_get_num_procs(), pinned, CPU_COUNT(&all));
 }
 END
 gcc -fopenmp -o /tmp/pins /tmp/pins.c && OMP_PROC_BIND=true OMP_PLACES=threads /tmp/pins 2>&1";
     let ran = container::shell(&["--cpus", "1"], script)?;
-    ran.equal("with one CPU", &ran.stdout.trim(), &"1 1")?;
+    ran.equal("with one CPU", &ran.stdout.trim(), &"1 1 1 1")?;
     let ran = container::shell(&["--cpus", "2"], script)?;
-    ran.equal("with two", &ran.stdout.trim(), &"2 2")
+    ran.equal("with two", &ran.stdout.trim(), &"2 2 2 2")
 }

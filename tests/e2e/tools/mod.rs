@@ -128,6 +128,8 @@ impl Answer {
             Counts::Memory(unit) => number * unit == MEMORY,
             Counts::Swap(unit) => number * unit == SWAP,
             Counts::Uptime => number <= self.after - self.before + ROUNDED,
+            // Who asks may count as one that runs.
+            Counts::Load(running) => (running..=running + 1).contains(&number),
         }
     }
 
@@ -143,6 +145,8 @@ impl Answer {
             Counts::Uptime => {
                 (self.before..=self.after + ROUNDED).contains(&(number + ROUNDED / 2))
             }
+            // Another at each moment: whatever is not the container's is another's.
+            Counts::Load(_) => false,
         }
     }
 }
@@ -155,6 +159,7 @@ impl Counts {
             Self::Memory(unit) => self.said(MEMORY / unit),
             Self::Swap(unit) => self.said(SWAP / unit),
             Self::Uptime => "its age".to_owned(),
+            Self::Load(running) => format!("a load of {running}"),
         }
     }
 
@@ -166,6 +171,7 @@ impl Counts {
             Self::Swap(unit) => format!("{} MiB of swap", (number * unit) >> 20),
             // Another at each run.
             Self::Uptime => "nobody's age".to_owned(),
+            Self::Load(_) => "another load".to_owned(),
         }
     }
 }

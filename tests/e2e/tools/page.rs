@@ -164,7 +164,7 @@ asked: where the machine has no swap, a container has none.
 * **porthole run**: the files of `portholefs` in a container of our own, which has a time namespace.
 
 A row that names a system call is about a program that looks into no file, so that no file can help it: `porthole run` has the
-call answered, others leave it to the kernel. `/sys/devices/system/cpu/possible` is the host's in every container, since it bounds
+call answered, others leave it to the kernel. A load is that of 24 processes which have run since the container's beginning. `/sys/devices/system/cpu/possible` is the host's in every container, since it bounds
 [the numbers of CPUs](SEMANTICS.md), and not how many there are.
 
 This table is made by a test (`tests/e2e/tools`): `UPDATE_EXPECT=1 cargo xtask test --full the_table` writes it, `cargo xtask test

@@ -46,13 +46,17 @@ pub(crate) enum Counts {
     Swap(u64),
     /// Seconds since start.
     Uptime,
+    /// The load average over a quarter of an hour, with so many threads that run.
+    Load(u64),
 }
 
-use Counts::{Cpus, Memory, Swap, Uptime};
+use Counts::{Cpus, Load, Memory, Swap, Uptime};
 use Source::{Call, Files, Hosts, Refused};
 
 const AFFINITY: Source = Call("sched_getaffinity");
 const SYSINFO: Source = Call("sysinfo");
+/// The bound of ids of CPUs, which the kernel hands out unchanged.
+const POSSIBLE: Source = Hosts("/sys/devices/system/cpu/possible");
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 
@@ -184,6 +188,16 @@ int main(void) { struct sysinfo s; sysinfo(&s); return !printf(\"%llu\\\\n\", (u
     };
 }
 
+/// Has 24 processes run, and goes on: whoever asks first finds that many.
+macro_rules! loaded {
+    () => {
+        "for i in $(seq 24); do while :; do :; done & done; "
+    };
+}
+
+/// How many run there: no machine that runs this has such a load by chance.
+const RUNNING: u64 = 24;
+
 /// Needs of a 32-bit program that is built first.
 const COMPAT: &[Need] = &[
     Need::Container,
@@ -220,6 +234,7 @@ pub(crate) const CHECKS: &[Check] = &[
     check("top, CPU lines", small!("top", "procps"), Files, Cpus, "top -1 -bn1 -w 200 | grep -o '%Cpu[0-9]' | wc -l"),
     check("top, swap", swap!("top", "procps"), Files, Swap(MIB), "top -bn1 | sed -n 's/.*MiB Swap: *\\([0-9]*\\).*/\\1/p'"),
     check("uptime -s", first!("uptime", "procps"), Files, Uptime, "then=$(date -d \"$(uptime -s)\" +%s) && echo $(($(date +%s) - then))"),
+    check("uptime, load", small!("uptime", "procps"), Files, Load(RUNNING), concat!(loaded!(), "uptime | sed 's/.*, //'")),
     check("ps -o etimes", first!("ps", "procps"), Files, Uptime, "ps -o etimes= -p 1"),
     check("vmstat -s", first!("vmstat", "procps"), Files, Memory(KIB), "vmstat -s | awk '/total memory/{print $1}'"),
     check("vmstat -s, swap", swap!("vmstat", "procps"), Files, Swap(KIB), "vmstat -s | awk '/total swap/{print $1}'"),
@@ -229,7 +244,10 @@ pub(crate) const CHECKS: &[Check] = &[
     check("busybox free", first!("busybox", "busybox-static"), SYSINFO, Memory(KIB), "busybox free | awk '/^Mem:/{print $2}'"),
     check("busybox nproc", small!("busybox", "busybox-static"), AFFINITY, Cpus, "busybox nproc"),
     check("busybox uptime", first!("busybox", "busybox-static"), SYSINFO, Uptime, "then=$(date -d \"$(busybox uptime -s)\" +%s) && echo $(($(date +%s) - then))"),
+    check("busybox uptime, load", small!("busybox", "busybox-static"), SYSINFO, Load(RUNNING), concat!(loaded!(), "busybox uptime | sed 's/.*, //'")),
     check("nproc", first!("nproc", "coreutils"), AFFINITY, Cpus, "nproc"),
+    check("nproc --all", small!("nproc", "coreutils"), POSSIBLE, Cpus, "nproc --all"),
+    check("getconf _NPROCESSORS_CONF", small!("getconf", "libc-bin"), POSSIBLE, Cpus, "getconf _NPROCESSORS_CONF"),
     check("getconf _NPROCESSORS_ONLN", small!("getconf", "libc-bin"), Files, Cpus, "getconf _NPROCESSORS_ONLN"),
     check("getconf _PHYS_PAGES", first!("getconf", "libc-bin"), SYSINFO, Memory(4 * KIB), "getconf _PHYS_PAGES"),
     check("musl's sysconf", large!("musl-gcc", "musl-tools"), AFFINITY, Cpus, "cd /tmp && echo 'int printf(const char *, ...); long sysconf(int); int main(void) { printf(\"%ld\\\\n\", sysconf(84)); }' >n.c && musl-gcc -static n.c -o n && ./n"),
@@ -245,6 +263,7 @@ pub(crate) const CHECKS: &[Check] = &[
     check("python os.cpu_count()", first!("python3", "python3"), Files, Cpus, "/usr/bin/python3 -c 'import os; print(os.cpu_count())'"),
     check("python multiprocessing", small!("python3", "python3"), Files, Cpus, "/usr/bin/python3 -c 'import multiprocessing as m; print(m.cpu_count())'"),
     check("python os.sched_getaffinity(0)", first!("python3", "python3"), AFFINITY, Cpus, "/usr/bin/python3 -c 'import os; print(len(os.sched_getaffinity(0)))'"),
+    check("python os.getloadavg()", small!("python3", "python3"), SYSINFO, Load(RUNNING), concat!(loaded!(), "/usr/bin/python3 -c 'import os; print(os.getloadavg()[2])'")),
     check("psutil.cpu_count()", PSUTIL, Files, Cpus, "/usr/bin/python3 -c 'import psutil; print(psutil.cpu_count())'"),
     check("psutil.cpu_count(logical=False)", MORE_PSUTIL, Files, Cpus, "/usr/bin/python3 -c 'import psutil; print(psutil.cpu_count(logical=False))'"),
     check("psutil.cpu_times(percpu=True)", MORE_PSUTIL, Files, Cpus, "/usr/bin/python3 -c 'import psutil; print(len(psutil.cpu_times(percpu=True)))'"),
@@ -273,6 +292,7 @@ pub(crate) const CHECKS: &[Check] = &[
     check("prometheus-node-exporter, memory", large!("prometheus-node-exporter", "prometheus-node-exporter"), Files, Memory(1), concat!(metrics!(), "awk '/^node_memory_MemTotal/{printf \"%.0f\\n\", $2}' /tmp/metrics")),
     check("prometheus-node-exporter, CPUs", large!("prometheus-node-exporter", "prometheus-node-exporter"), Files, Cpus, concat!(metrics!(), "grep -c '^node_cpu_seconds_total.*idle' /tmp/metrics")),
     check("stress-ng, CPUs online", large!("stress-ng", "stress-ng"), Files, Cpus, "stress-ng --cpu 1 --dry-run -v 2>&1 | sed -n 's/.*\\] \\([0-9]*\\) processors\\{0,1\\} online.*/\\1/p'"),
+    check("stress-ng, CPUs configured", large!("stress-ng", "stress-ng"), POSSIBLE, Cpus, "stress-ng --cpu 1 --dry-run -v 2>&1 | sed -n 's/.*online, \\([0-9]*\\) processors\\{0,1\\} configured.*/\\1/p'"),
     check("parallel --number-of-cores", large!("parallel", "parallel"), Files, Cpus, "parallel --number-of-cores"),
     check("parallel --number-of-threads", large!("parallel", "parallel"), Files, Cpus, "parallel --number-of-threads"),
     check("neofetch", large!("neofetch", "neofetch"), Files, Memory(MIB), "neofetch --stdout memory | sed -n 's|.*/ \\([0-9]*\\)MiB.*|\\1|p'"),
@@ -300,13 +320,21 @@ pub(crate) const CHECKS: &[Check] = &[
     check("ruby Etc.nprocessors", large!("ruby", "ruby"), AFFINITY, Cpus, "ruby -retc -e 'puts Etc.nprocessors'"),
     check("ninja -j", large!("ninja", "ninja-build"), AFFINITY, Cpus, "ninja --help 2>&1 | sed -n 's/.*default=\\([0-9]*\\) on this system.*/\\1/p' | awk '{print $1 < 4 ? $1 - 1 : $1 - 2}'"),
     check("xz --info-memory", large!("xz", "xz-utils"), SYSINFO, Memory(1), "xz --robot --info-memory | cut -f1"),
-    check("7z, CPUs", large!("7z", "p7zip-full"), Hosts("/sys/devices/system/cpu/possible"), Cpus, "7z | sed -n 's/.*,\\([0-9]*\\) CPU.*/\\1/p'"),
+    check("7z, CPUs", large!("7z", "p7zip-full"), POSSIBLE, Cpus, "7z | sed -n 's/.*,\\([0-9]*\\) CPU.*/\\1/p'"),
     check("C, static: sched_getaffinity()", large!("gcc", "gcc"), AFFINITY, Cpus, concat!(count_cpus!(), "gcc -static n.c -o n && ./n")),
+    check("C, static: sysinfo()", large!("gcc", "gcc"), SYSINFO, Memory(1), concat!(count_memory!(), "gcc -static n.c -o n && ./n")),
     check("C, 32 bits: sched_getaffinity()", COMPAT, AFFINITY, Cpus, concat!(count_cpus!(), "gcc -m32 n.c -o n && ./n")),
     check("C, 32 bits: sysinfo()", COMPAT, SYSINFO, Memory(1), concat!(count_memory!(), "gcc -m32 n.c -o n && ./n")),
+    check("C, 32 bits, static: sched_getaffinity()", COMPAT, AFFINITY, Cpus, concat!(count_cpus!(), "gcc -m32 -static n.c -o n && ./n")),
+    check("C, 32 bits, static: sysinfo()", COMPAT, SYSINFO, Memory(1), concat!(count_memory!(), "gcc -m32 -static n.c -o n && ./n")),
+    check("musl, dynamic: sched_getaffinity()", large!("musl-gcc", "musl-tools"), AFFINITY, Cpus, concat!(count_cpus!(), "musl-gcc n.c -o n && ./n")),
+    check("musl, dynamic: sysinfo()", large!("musl-gcc", "musl-tools"), SYSINFO, Memory(1), concat!(count_memory!(), "musl-gcc n.c -o n && ./n")),
     check("musl: sysinfo()", large!("musl-gcc", "musl-tools"), SYSINFO, Memory(1), concat!(count_memory!(), "musl-gcc -static n.c -o n && ./n")),
     check("OpenMP: omp_get_num_procs()", large!("gcc", "gcc"), AFFINITY, Cpus, "cd /tmp && echo 'int printf(const char *, ...); int omp_get_num_procs(void); int main(void) { printf(\"%d\\\\n\", omp_get_num_procs()); }' >n.c && gcc n.c -o n -fopenmp && ./n"),
     check("make -j$(nproc)", large!("make", "make"), AFFINITY, Cpus, "printf 'all:;@echo $(MAKEFLAGS)\\n' | make -f - -j$(nproc) | sed 's/[^0-9]*//; s/ .*//'"),
+    check("gcc -flto=auto", large!("gcc", "gcc"), Files, Cpus, "cd /tmp && echo 'int a(void) { return 0; }' >a.c && echo 'int a(void); int main(void) { return a(); }' >b.c && printf '#!/bin/sh\necho $* >>/tmp/asked\nexec make $*\n' >make && chmod +x make && MAKE=/tmp/make gcc -O1 -flto=auto -flto-partition=max a.c b.c -o n && sed -n 's/.* -j\\([0-9]*\\).*/\\1/p' asked"),
+    check("gcc, memory up to 1 GiB", large!("gcc", "gcc"), SYSINFO, Memory(8 * KIB), "gcc -v -x c -c /dev/null -o /dev/null 2>&1 | sed -n 's/.*ggc-min-heapsize=//p'"),
+    check("pigz", large!("pigz", "pigz"), Files, Cpus, "cd /tmp && mkfifo p && { pigz <p >/dev/null & } && exec 3>p && head -c 16M /dev/zero >&3; ls /proc/$!/task | awk 'END{print NR - (NR > 1 ? 2 : 0)}'; exec 3>&-"),
     check("xz -T0", large!("xz", "xz-utils"), AFFINITY, Cpus, "xz --info-memory | sed -n 's/.*threads: *//p'"),
     check("mksquashfs", large!("mksquashfs", "squashfs-tools"), Files, Cpus, "mkdir -p /tmp/empty && mksquashfs /tmp/empty /tmp/image -noappend | sed -n 's/.*Using \\([0-9]*\\) processor.*/\\1/p'"),
     check("go: GOMAXPROCS", large!("prometheus-node-exporter", "prometheus-node-exporter"), AFFINITY, Cpus, "GODEBUG=schedtrace=200 prometheus-node-exporter --web.listen-address=127.0.0.1:0 2>&1 | sed -n '/gomaxprocs/{s/.*gomaxprocs=\\([0-9]*\\).*/\\1/p;q}'"),

@@ -97,14 +97,14 @@ impl Group {
         self.write("cpu", "cpu.cfs_quota_us", "", &quota_us.to_string())
     }
 
-    /// Limits CPU time to so much of each second, which may pass before there is more.
-    pub fn limit_cpu_of_a_second(&self, quota: Duration) -> Result<()> {
-        let quota_us = quota.as_micros();
-        if is_v2("cpu") {
-            return self.write("cpu", "", "cpu.max", &format!("{quota_us} 1000000"));
-        }
-        self.write("cpu", "cpu.cfs_period_us", "", "1000000")?;
-        self.write("cpu", "cpu.cfs_quota_us", "", &quota_us.to_string())
+    /// Has none of its processes run any more; a group with `freezer` alone.
+    pub fn freeze(&self) -> Result<()> {
+        self.write("freezer", "freezer.state", "cgroup.freeze", file("freezer", "FROZEN", "1"))
+    }
+
+    /// Has them run again.
+    pub fn thaw(&self) -> Result<()> {
+        self.write("freezer", "freezer.state", "cgroup.freeze", file("freezer", "THAWED", "0"))
     }
 
     /// Moves a process into the group.

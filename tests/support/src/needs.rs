@@ -211,7 +211,10 @@ fn v1_controllers() -> Vec<String> {
 
 fn has_controller(name: &str) -> bool {
     let unified = std::fs::read_to_string("/sys/fs/cgroup/cgroup.controllers").unwrap_or_default();
-    unified.split_ascii_whitespace().any(|controller| controller == name)
+    // On v2 every group can be frozen, without a controller.
+    let is_everywhere = name == "freezer" && is_pure_v2();
+    is_everywhere
+        || unified.split_ascii_whitespace().any(|controller| controller == name)
         || v1_controllers().iter().any(|controller| controller == name)
 }
 

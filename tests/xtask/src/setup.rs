@@ -152,6 +152,7 @@ const PACKAGES: &[Package] = &[
     program("p7zip-full", "7z", For::Test, TOOL),
     program("parallel", "parallel", For::Test, TOOL),
     program("php8.2-cli", "php8.2", For::Test, TOOL),
+    program("pigz", "pigz", For::Test, TOOL),
     program("prometheus-node-exporter", "prometheus-node-exporter", For::Test, TOOL),
     program("redis-server", "redis-server", For::Test, TOOL),
     program("ruby", "ruby", For::Test, TOOL),

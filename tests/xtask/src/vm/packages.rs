@@ -86,6 +86,7 @@ const LARGE: &[&str] = &[
     "parallel",
     "perl",
     "php8.2-cli",
+    "pigz",
     "prometheus-node-exporter",
     "redis-server",
     "ruby",
