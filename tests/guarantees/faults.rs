@@ -13,6 +13,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use support::{Group, Need, Ran, Verdict, alone, group};
 
+use crate::readers::Readers;
 use crate::serving::Serving;
 use crate::silent::Silent;
 
@@ -33,6 +34,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         alone("a_worker_in_uninterruptible_sleep_is_replaced", FUSE, sleeping),
         alone("a_stopped_worker_is_replaced", FUSE, stopped),
         alone("without_a_worker_that_starts_the_hosts_files_are_served", BOTH, cannot_start),
+        alone("tables_that_end_workers_are_begun_anew", FUSE, deadly_tables),
         alone("more_open_files_than_a_containers_share_are_read", PYTHON, || opens(1)),
         alone("a_hundred_thousand_open_files_are_read", LONG, || opens(6)),
     ]
@@ -160,6 +162,25 @@ fn cannot_start() -> Verdict {
     fs::remove_file(&obstacle)?;
     serving.until("a real worker serves", || Ok(!serving.is_fallback()))?;
     sees_its_limit(&serving)?;
+    serving.stop()
+}
+
+/// What is remembered for successors, and ends each of them, is forgotten.
+fn deadly_tables() -> Verdict {
+    let folder = support::folder()?;
+    let file = folder.path().join("deadly");
+    let serving = Serving::start(&["--rehearse", &format!("tables={}", file.display())])?;
+    let readers = Readers::start(&serving)?;
+    fs::write(&file, "")?;
+    serving.replace_worker(Signal::SIGKILL)?;
+    serving.until("a worker gets on", || Ok(serving.log().contains("which are begun anew")))?;
+    sees_its_limit(&serving)?;
+    let mut seen = readers.finish()?;
+    seen.forgive_steps_back(1)?;
+    seen.nothing_wrong("tables that end workers")?;
+    ensure!(!serving.is_fallback(), "{:#}", serving.status());
+    let takeovers = serving.number("takeovers")?;
+    ensure!((4..=6).contains(&takeovers), "{takeovers} takeovers");
     serving.stop()
 }
 

@@ -37,6 +37,8 @@ enum Fault {
     Stall,
     /// Be of a version whose tables have the layout that a file says.
     Layout,
+    /// Abort over the first tables while a file is there.
+    Tables,
     /// Leave out a precaution: see [`Omission`].
     Without,
 }
@@ -69,6 +71,7 @@ impl FromStr for Rehearsal {
             "refuse" => Fault::Refuse,
             "stall" => Fault::Stall,
             "layout" => Fault::Layout,
+            "tables" => Fault::Tables,
             "without" => Fault::Without,
             _unknown => return Err(RehearsalError),
         };
@@ -86,6 +89,7 @@ impl fmt::Display for Rehearsal {
             Fault::Refuse => "refuse",
             Fault::Stall => "stall",
             Fault::Layout => "layout",
+            Fault::Tables => "tables",
             Fault::Without => "without",
         };
         write!(f, "{fault}={}", self.path)
@@ -104,7 +108,7 @@ impl Rehearsal {
                 thread::park();
             },
             Fault::Slow => thread::sleep(SLOW),
-            Fault::Refuse | Fault::Stall | Fault::Layout | Fault::Without => {}
+            Fault::Refuse | Fault::Stall | Fault::Layout | Fault::Tables | Fault::Without => {}
         }
     }
 
@@ -121,6 +125,13 @@ impl Rehearsal {
                 thread::park();
             },
             _not_at_the_start => Ok(()),
+        }
+    }
+
+    /// Fails as told over the tables of this `era`.
+    pub(crate) fn before_take_over(&self, era: u64) {
+        if self.fault == Fault::Tables && era == 0 && Path::new(&self.path).exists() {
+            process::abort();
         }
     }
 

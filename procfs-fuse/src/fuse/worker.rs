@@ -75,13 +75,15 @@ pub fn run(options: WorkerOptions) -> io::Result<()> {
         let server = serve::Server::new(settings).map_err(io::Error::other)?;
         let server = server.with_memory(memory).counted_by(&shared.counters);
         server.warm_up();
-        Source::Server(Box::new(server), options.rehearsals)
+        Source::Server(Box::new(server), options.rehearsals.clone())
     };
     let gate = Arc::new(OnceLock::new());
     start_threads(&gate, &inherited.devices, bank)?;
     announce(bank, &inherited)?;
     inherited.wait_for(bank, State::Serving)?;
     understand_tables(shared, inherited.memory.as_fd(), layout)?;
+    let era = shared.header.era.load(SeqCst);
+    options.rehearsals.iter().for_each(|rehearsal| rehearsal.before_take_over(era));
     let filesystem = Filesystem::take_over(tree, source, shared, fresh);
     shared.counters.begin(catalog::fingerprint());
     let Inherited { wake, devices, watch, .. } = inherited;
@@ -91,6 +93,7 @@ pub fn run(options: WorkerOptions) -> io::Result<()> {
     let server = Arc::new(server);
     take_over(&server, bank)?;
     bank.reading.store(1, SeqCst);
+    shared.header.attempts.store(0, SeqCst);
     gate.get_or_init(|| Arc::clone(&server));
     answer_scrapers(shared)?;
     open_door(&server)?;
@@ -209,23 +212,31 @@ fn announce(bank: &Bank, inherited: &Inherited) -> io::Result<()> {
     Ok(())
 }
 
+/// Workers in a row that may end over tables which then are begun anew.
+const MOST_ATTEMPTS: u32 = 3;
+
 /// Begins new tables when those of the worker before, who has ended, are of another
-/// `layout`. Killed on the way it leaves tables that the next worker begins anew.
+/// `layout`, or have ended workers. Killed on the way it leaves tables that the next worker
+/// begins anew.
 fn understand_tables(shared: &Shared, memory: BorrowedFd<'_>, layout: u64) -> io::Result<()> {
     let header = &shared.header;
     let found = header.tables.load(SeqCst);
-    if found == layout {
+    let attempts = header.attempts.fetch_add(1, SeqCst);
+    // Somebody else's SIGKILL says nothing about the tables.
+    let was_killed = header.last_end.load(SeqCst) == libc::SIGKILL.cast_unsigned();
+    if found == layout && (attempts < MOST_ATTEMPTS || was_killed) {
         return Ok(());
     }
     header.tables.store(0, SeqCst);
     header.era.fetch_add(1, SeqCst);
     shared_memory::clear_tables(memory)?;
     header.tables.store(layout, SeqCst);
-    warn!(
-        found,
-        layout,
-        "the version before kept other tables: open files are answered for whoever reads them"
-    );
+    let reason = if found == layout {
+        "workers ended over the tables, which are begun anew"
+    } else {
+        "the version before kept other tables"
+    };
+    warn!(found, layout, "{reason}: open files are answered for whoever reads them");
     Ok(())
 }
 

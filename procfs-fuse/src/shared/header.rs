@@ -60,6 +60,8 @@ pub struct Header {
     pub device: AtomicU64,
     /// 1 where there are private trees beside the shared one.
     pub has_private_trees: AtomicU32,
+    /// Workers in a row that began to take over and did not get to reading requests.
+    pub attempts: AtomicU32,
 }
 
 /// The memory has another layout than this program.
