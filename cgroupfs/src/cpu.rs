@@ -8,10 +8,10 @@
 
 use std::path::Path;
 
-use crate::bandwidth::{Bandwidth, parse_cfs, parse_cpu_max};
+use crate::bandwidth::{Bandwidth, parse_cfs_period, parse_cfs_quota, parse_cpu_max};
 use crate::cpu_list::{self, CpuList};
 use crate::cpu_usage::{self, CpuUsage};
-use crate::group::{Group, Version};
+use crate::group::{Group, OfLevels, Version};
 use crate::interface::{InterfaceFile, ReadError};
 
 /// The bandwidth files of a group of the cpu controller and of its ancestors.
@@ -37,13 +37,13 @@ impl BandwidthFiles {
         Self(group.levels().iter().map(|dir| file(dir)).collect())
     }
 
-    /// Bandwidth of the group itself, then of each ancestor below the root;
-    /// levels without the cpu controller are left out, as they limit nothing.
+    /// Bandwidth of the group itself, then of each ancestor below the root; levels that
+    /// limit nothing, or have no cpu controller, are left out.
     ///
     /// # Errors
     ///
     /// [`ReadError`] of the first file that fails.
-    pub fn read(&self) -> Result<Vec<Bandwidth>, ReadError> {
+    pub fn read(&self) -> Result<OfLevels<Bandwidth>, ReadError> {
         self.0.iter().map(BandwidthFile::read).filter_map(Result::transpose).collect()
     }
 }
@@ -51,14 +51,14 @@ impl BandwidthFiles {
 impl BandwidthFile {
     fn read(&self) -> Result<Option<Bandwidth>, ReadError> {
         let (quota, period) = match self {
-            Self::V2(file) => return file.read_if_present(parse_cpu_max),
+            Self::V2(file) => return Ok(file.read_if_present(parse_cpu_max)?.flatten()),
             Self::V1 { quota, period } => (quota, period),
         };
         // A kernel without CONFIG_CFS_BANDWIDTH has neither file.
-        let Some(quota) = quota.read_if_present(|text| Ok(text.to_owned()))? else {
+        let Some(quota_us) = quota.read_if_present(parse_cfs_quota)?.flatten() else {
             return Ok(None);
         };
-        period.read(|period| parse_cfs(&quota, period)).map(Some)
+        Ok(Some(Bandwidth { quota_us, period_us: period.read(parse_cfs_period)? }))
     }
 }
 
@@ -175,12 +175,12 @@ mod tests {
     }
 
     #[track_caller]
-    fn check_bandwidth(version: Version, files: &[(&str, &str)], quotas: &[Option<u64>]) {
+    fn check_bandwidth(version: Version, files: &[(&str, &str)], quotas: &[u64]) {
         let (_root, group) = group_with(version, files);
         let period_us = NonZeroU64::new(100_000).unwrap();
         let expected: Vec<_> =
             quotas.iter().map(|quota_us| Bandwidth { quota_us: *quota_us, period_us }).collect();
-        assert_eq!(BandwidthFiles::new(&group).read().unwrap(), expected);
+        assert_eq!(BandwidthFiles::new(&group).read().unwrap().to_vec(), expected);
     }
 
     #[test]
@@ -188,23 +188,23 @@ mod tests {
         check_bandwidth(
             Version::V2,
             &[("a/cpu.max", "50000 100000\n"), ("a/b/cpu.max", "max 100000\n")],
-            &[None, Some(50_000)],
+            &[50_000],
         );
         check_bandwidth(
             Version::V1,
             &[
                 ("a/cpu.cfs_quota_us", "150000\n"),
                 ("a/cpu.cfs_period_us", "100000\n"),
+                // How long its period is does not matter.
                 ("a/b/cpu.cfs_quota_us", "-1\n"),
-                ("a/b/cpu.cfs_period_us", "100000\n"),
             ],
-            &[None, Some(150_000)],
+            &[150_000],
         );
     }
 
     #[test]
     fn a_level_without_the_cpu_controller_limits_nothing() {
-        check_bandwidth(Version::V2, &[("a/cpu.max", "1000 100000\n")], &[Some(1000)]);
+        check_bandwidth(Version::V2, &[("a/cpu.max", "1000 100000\n")], &[1000]);
         check_bandwidth(Version::V1, &[], &[]);
     }
 

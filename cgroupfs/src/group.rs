@@ -7,6 +7,12 @@
 
 use std::path::{Path, PathBuf};
 
+use smallvec::SmallVec;
+
+/// What is told of a group, then of each ancestor. Hardly any is deeper than that, so that
+/// telling it needs no allocator.
+pub type OfLevels<T> = SmallVec<[T; 4]>;
+
 /// The version of the cgroup interface that a hierarchy speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Version {

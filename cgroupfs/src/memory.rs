@@ -10,7 +10,7 @@
 use std::path::Path;
 
 use crate::format::FormatError;
-use crate::group::{Group, Version};
+use crate::group::{Group, OfLevels, Version};
 use crate::interface::{InterfaceFile, ReadError};
 use crate::limit::{self, Limit};
 use crate::memory_stat::{self, MemoryStat};
@@ -71,7 +71,7 @@ impl MemoryFiles {
     /// # Errors
     ///
     /// [`ReadError`] of the first file that fails.
-    pub fn levels(&self) -> Result<Vec<MemoryLevel>, ReadError> {
+    pub fn levels(&self) -> Result<OfLevels<MemoryLevel>, ReadError> {
         let levels = self.levels.iter().map(|files| files.read(self.version));
         levels.filter_map(Result::transpose).collect()
     }
@@ -188,7 +188,7 @@ mod tests {
     #[track_caller]
     fn check(version: Version, path: &str, files: &[(&str, &str)], levels: &[MemoryLevel]) {
         let (_root, group) = group_with(version, path, files);
-        assert_eq!(MemoryFiles::new(&group).levels().unwrap(), levels);
+        assert_eq!(MemoryFiles::new(&group).levels().unwrap().as_slice(), levels);
     }
 
     fn level(limit: Limit, usage: u64, swap: Option<(Limit, u64)>) -> MemoryLevel {

@@ -167,7 +167,7 @@ fn cpu_columns(sample: &Sample, _history: &mut History, out: &mut String) {
 
 fn cpuinfo(sample: &Sample, _history: &mut History, out: &mut String) {
     let visible = view::cpu::visible(sample);
-    render::cpuinfo::cpuinfo(&view::cpuinfo::parts(&sample.host_text, &visible), out);
+    render::cpuinfo::cpuinfo(view::cpuinfo::parts(&sample.host_text, &visible), out);
 }
 
 fn diskstats(sample: &Sample, _history: &mut History, out: &mut String) {
@@ -219,7 +219,7 @@ fn slabinfo(sample: &Sample, _history: &mut History, out: &mut String) {
 }
 
 fn stat(sample: &Sample, history: &mut History, out: &mut String) {
-    render::stat::stat(&view::stat::lines(sample, history), out);
+    render::stat::stat(view::stat::lines(sample, history), out);
 }
 
 fn swaps(sample: &Sample, _history: &mut History, out: &mut String) {

@@ -51,7 +51,7 @@ fn any_container(host_text: &str, numbers: &mut Numbers) -> Sample {
     let mut sample = samples::sample(host_text);
     sample.host.memory = meminfo::parse(host!("meminfo"));
     let quotas = (0..numbers.below(3)).map(|_level| Bandwidth {
-        quota_us: numbers.maybe(),
+        quota_us: numbers.any(),
         period_us: NonZeroU64::new(1 + numbers.below(1_000_000)).unwrap(),
     });
     let bandwidth = quotas.collect();
@@ -73,7 +73,7 @@ fn any_memory(numbers: &mut Numbers) -> Memory {
     let level =
         MemoryLevel { limit: limit(numbers.maybe()), usage: numbers.any(), swap: Some(swap) };
     let stat = MemoryStat { file: numbers.maybe(), anon: numbers.maybe(), ..MemoryStat::default() };
-    Memory { levels: vec![level], stat: Some(stat) }
+    Memory { levels: vec![level].into(), stat: Some(stat) }
 }
 
 fn in_kib(bytes: u64) -> u64 {
@@ -187,7 +187,7 @@ fn cpuinfo_has_the_visible_cpus() {
     for_each(host!("cpuinfo"), |sample, _numbers| {
         let visible = visible(sample);
         let mut text = String::new();
-        render::cpuinfo::cpuinfo(&view::cpuinfo::parts(&sample.host_text, &visible), &mut text);
+        render::cpuinfo::cpuinfo(view::cpuinfo::parts(&sample.host_text, &visible), &mut text);
         let read: CpuList = cpuinfo::blocks(&text).filter_map(|block| block.processor).collect();
         assert_eq!(read, visible.ids());
         assert!(visible.count() >= 1 && visible.count() <= 4);
@@ -198,9 +198,9 @@ fn cpuinfo_has_the_visible_cpus() {
 fn stat_has_the_visible_cpus_and_their_sum() {
     for_each(host!("stat"), |sample, _numbers| {
         let mut history = History::default();
-        let lines = view::stat::lines(sample, &mut history);
+        let lines: Vec<_> = view::stat::lines(sample, &mut history).collect();
         let mut text = String::new();
-        render::stat::stat(&lines, &mut text);
+        render::stat::stat(lines.iter().copied(), &mut text);
         let read: Vec<&str> = stat::lines(&text)
             .filter_map(|line| match line {
                 stat::Line::Cpu(text) => Some(text),

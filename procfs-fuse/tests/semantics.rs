@@ -154,9 +154,9 @@ fn sample(host_text: &str, number: u64) -> Sample {
             ticks_per_second: 100,
         },
         container: Container {
-            memory: Some(Memory { levels: vec![level], stat: Some(every_field(bytes / 2)) }),
+            memory: Some(Memory { levels: vec![level].into(), stat: Some(every_field(bytes / 2)) }),
             cpu: Some(Cpu {
-                bandwidth: vec![],
+                bandwidth: vec![].into(),
                 cpuset: None,
                 memory_nodes: None,
                 usage: Some(usage),

@@ -107,9 +107,10 @@ impl ContainerFiles {
         if !needs.intersects(Needs::CPU_LIMITS | Needs::CPU_USAGE | Needs::NODES) {
             return Ok(None);
         }
-        let mut cpu = Cpu { bandwidth: Vec::new(), cpuset: None, memory_nodes: None, usage: None };
+        let mut cpu = Cpu::default();
         if needs.contains(Needs::CPU_LIMITS) {
-            cpu.bandwidth = self.bandwidth.as_ref().map_or(Ok(Vec::new()), BandwidthFiles::read)?;
+            let bandwidth = self.bandwidth.as_ref().map(BandwidthFiles::read).transpose()?;
+            cpu.bandwidth = bandwidth.unwrap_or_default();
             cpu.cpuset = self.cpuset.as_ref().map_or(Ok(None), CpusetFiles::read)?;
         }
         if needs.contains(Needs::NODES) {

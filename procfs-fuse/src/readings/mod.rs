@@ -29,6 +29,7 @@ pub use shared::Shared;
 use bitflags::bitflags;
 use cgroupfs::bandwidth::Bandwidth;
 use cgroupfs::cpu_list::CpuList;
+use cgroupfs::group::OfLevels;
 use cgroupfs::io::{Device, IoUsage};
 use cgroupfs::memory_stat::MemoryStat;
 
@@ -137,16 +138,17 @@ pub struct Container {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Memory {
     /// The container's own group first, then each ancestor below the root.
-    pub levels: Vec<MemoryLevel>,
+    pub levels: OfLevels<MemoryLevel>,
     /// The container's own `memory.stat`; `None` when not asked for.
     pub stat: Option<MemoryStat>,
 }
 
 /// CPU limits and use of a container.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Cpu {
-    /// Bandwidth of the container's own group first, then of each ancestor below the root.
-    pub bandwidth: Vec<Bandwidth>,
+    /// Bandwidth of the container's own group first, then of each ancestor below the root;
+    /// levels that limit nothing are left out.
+    pub bandwidth: OfLevels<Bandwidth>,
     /// The *effective* cpuset: what the scheduler uses, not what was asked for.
     /// `None` without a cpuset controller.
     pub cpuset: Option<CpuList>,

@@ -12,6 +12,7 @@ use std::time::Duration;
 use cgroupfs::controller::Controller;
 use cgroupfs::group::Group;
 use cgroupfs::tasks::threads;
+use smallvec::SmallVec;
 
 use super::Tasks;
 use super::shared::Shared;
@@ -41,13 +42,16 @@ pub(super) struct TaskList {
     last: Shared<Counts>,
 }
 
+/// Ids of one task; pid namespaces are hardly ever nested deeper.
+type Ids = SmallVec<[u32; 4]>;
+
 #[derive(Debug, Clone)]
 struct Counts {
     running: u64,
     blocked: u64,
     total: u64,
     /// Ids of the newest task, by namespace from ours inwards.
-    last_ids: Vec<u32>,
+    last_ids: Ids,
 }
 
 impl TaskList {
@@ -84,7 +88,7 @@ impl TaskList {
 
     fn count(&self) -> io::Result<Counts> {
         let ids = threads(&self.group)?;
-        let mut counts = Counts { running: 0, blocked: 0, total: 0, last_ids: Vec::new() };
+        let mut counts = Counts { running: 0, blocked: 0, total: 0, last_ids: Ids::new() };
         for id in &ids {
             // A thread that has ended since is no task any more.
             let Some(state) = self.state(*id) else { continue };
@@ -95,7 +99,7 @@ impl TaskList {
                 _ => {}
             }
         }
-        counts.last_ids = self.ids_of_newest(ids);
+        counts.last_ids = Ids::from_slice(&self.ids_of_newest(ids));
         Ok(counts)
     }
 

@@ -7,9 +7,9 @@ use crate::view::cpuinfo::{Part, value_of};
 
 /// Appends the parts to `out`. A line keeps its key and tabs; only the value of
 /// those that count CPUs is new.
-pub fn cpuinfo(parts: &[Part<'_>], out: &mut String) {
+pub fn cpuinfo<'a>(parts: impl IntoIterator<Item = Part<'a>>, out: &mut String) {
     for part in parts {
-        match *part {
+        match part {
             Part::AsIs(text) => out.push_str(text),
             Part::Cpu { text, number, siblings, cores } => {
                 let counts = [
@@ -45,7 +45,7 @@ mod tests {
     #[track_caller]
     fn check(host: &str, expected: &Expect) {
         let mut out = String::new();
-        cpuinfo(&[Part::Cpu { text: host, number: 1, siblings: 2, cores: 4 }], &mut out);
+        cpuinfo([Part::Cpu { text: host, number: 1, siblings: 2, cores: 4 }], &mut out);
         expected.assert_eq(&out.replace('\t', "→"));
     }
 

@@ -6,9 +6,9 @@ use super::decimal;
 use crate::view::stat::{Line, Ticks};
 
 /// Appends the lines to `out`. The `cpu` line has two spaces after its keyword.
-pub fn stat(lines: &[Line<'_>], out: &mut String) {
+pub fn stat<'a>(lines: impl IntoIterator<Item = Line<'a>>, out: &mut String) {
     for line in lines {
-        match *line {
+        match line {
             Line::Cpu { number: None, ticks } => {
                 out.push_str("cpu ");
                 columns(ticks, out);
@@ -48,7 +48,7 @@ mod tests {
         let ticks = Ticks { user: 3000, system: 1000, idle: 16_000 };
         let mut out = String::new();
         stat(
-            &[
+            [
                 Line::Cpu { number: None, ticks },
                 Line::Cpu { number: Some(0), ticks },
                 Line::AsIs("intr 9 0 1"),

@@ -39,7 +39,7 @@ pub fn visible(sample: &Sample) -> Visible {
     let online = &sample.host.online;
     let Some(cpu) = &sample.container.cpu else { return Visible { physical: online.clone() } };
     let usable = usable(cpu, online);
-    let count = cpu.bandwidth.iter().filter_map(whole_cpus).min();
+    let count = cpu.bandwidth.iter().map(whole_cpus).min();
     let count = count.map_or(usize::MAX, |count| usize::try_from(count).unwrap_or(usize::MAX));
     Visible { physical: usable.iter().take(count).collect() }
 }
@@ -52,8 +52,8 @@ fn usable(cpu: &Cpu, online: &CpuList) -> CpuList {
 }
 
 /// How many CPUs a quota keeps busy, rounded up; at least 1.
-fn whole_cpus(bandwidth: &Bandwidth) -> Option<u64> {
-    Some(bandwidth.quota_us?.div_ceil(bandwidth.period_us.get()).max(1))
+fn whole_cpus(bandwidth: &Bandwidth) -> u64 {
+    bandwidth.quota_us.div_ceil(bandwidth.period_us.get()).max(1)
 }
 
 #[cfg(test)]
@@ -65,10 +65,10 @@ mod tests {
 
     /// Quotas in tenths of a CPU, the container's own first.
     #[track_caller]
-    fn check(online: &str, cpuset: Option<&str>, quotas: &[Option<u64>], physical: &str) {
+    fn check(online: &str, cpuset: Option<&str>, quotas: &[u64], physical: &str) {
         let list = |text| cgroupfs::cpu_list::parse(text).unwrap();
         let bandwidth = quotas.iter().map(|tenths| Bandwidth {
-            quota_us: tenths.map(|tenths| tenths * 10_000),
+            quota_us: tenths * 10_000,
             period_us: NonZeroU64::new(100_000).unwrap(),
         });
         let cpu = Cpu {
@@ -85,35 +85,34 @@ mod tests {
 
     #[test]
     fn quotas_are_rounded_up() {
-        check("0-3", None, &[Some(5)], "0");
-        check("0-3", None, &[Some(10)], "0");
-        check("0-3", None, &[Some(15)], "0-1");
-        check("0-3", None, &[Some(20)], "0-1");
-        check("0-3", None, &[Some(21)], "0-2");
-        check("0-1", None, &[Some(30)], "0-1");
-        check("0-3", None, &[None], "0-3");
+        check("0-3", None, &[5], "0");
+        check("0-3", None, &[10], "0");
+        check("0-3", None, &[15], "0-1");
+        check("0-3", None, &[20], "0-1");
+        check("0-3", None, &[21], "0-2");
+        check("0-1", None, &[30], "0-1");
         check("0-3", None, &[], "0-3");
     }
 
     /// lxcfs 6: looks at the container's own group only.
     #[test]
     fn the_quota_of_an_ancestor_counts() {
-        check("0-3", None, &[None, Some(5)], "0");
-        check("0-3", None, &[Some(30), None, Some(20)], "0-1");
+        check("0-3", None, &[30, 5], "0");
+        check("0-3", None, &[30, 20], "0-1");
     }
 
     #[test]
     fn cpusets_pick_the_physical_cpus() {
-        check("0-3", Some("1-2"), &[None], "1-2");
-        check("0-3", Some("1-2"), &[Some(10)], "1");
-        check("0-3", Some("0-7"), &[None], "0-3");
-        check("0,2-3", Some("0-1"), &[None], "0");
+        check("0-3", Some("1-2"), &[], "1-2");
+        check("0-3", Some("1-2"), &[10], "1");
+        check("0-3", Some("0-7"), &[], "0-3");
+        check("0,2-3", Some("0-1"), &[], "0");
     }
 
     #[test]
     fn there_is_always_a_cpu() {
-        check("0-3", None, &[Some(0)], "0");
-        check("0-3", Some(""), &[None], "0-3");
-        check("0-1", Some("4-5"), &[None], "0-1");
+        check("0-3", None, &[0], "0");
+        check("0-3", Some(""), &[], "0-3");
+        check("0-1", Some("4-5"), &[], "0-1");
     }
 }

@@ -5,7 +5,7 @@
 //! (`physical id`, `core id`, `apicid`, the model, the MHz of the moment) stays:
 //! these are labels, with gaps on real machines too, and sysfs has the same.
 
-use std::collections::BTreeSet;
+use smallvec::SmallVec;
 
 use super::cpu::Visible;
 pub use crate::host::cpuinfo::value_of;
@@ -29,35 +29,51 @@ pub enum Part<'a> {
     AsIs(&'a str),
 }
 
+/// A visible CPU; more than 16 of them need the allocator.
+type Cpus<'a> = SmallVec<[Cpu<'a>; 16]>;
+
+/// Where a visible CPU is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Cpu<'a> {
+    package: Option<&'a str>,
+    core: Option<&'a str>,
+    /// No CPU before it is in the same core.
+    is_first_of_core: bool,
+}
+
 /// The parts of a container's file.
-pub fn parts<'a>(host_text: &'a str, visible: &Visible) -> Vec<Part<'a>> {
-    let shown: Vec<_> = blocks(host_text).filter(|block| is_shown(block, visible)).collect();
-    let numbers = 0_u32..;
-    let mut cpus = shown.iter().filter(|block| block.processor.is_some()).zip(numbers);
-    shown
-        .iter()
-        .map(|block| match block.processor.and_then(|_id| cpus.next()) {
-            Some((block, number)) => {
-                let (siblings, cores) = count_package(block, &shown);
-                Part::Cpu { text: block.text, number, siblings, cores }
-            }
-            None => Part::AsIs(block.text),
-        })
-        .collect()
+pub fn parts<'a>(host_text: &'a str, visible: &'a Visible) -> impl Iterator<Item = Part<'a>> {
+    let shown = move |block: &Block<'_>| is_shown(block, visible);
+    let cpus = cpus(blocks(host_text).filter(shown));
+    let mut number = 0;
+    blocks(host_text).filter(shown).map(move |block| {
+        let cpu = block.processor.and_then(|_id| cpus.get(number as usize));
+        let Some(cpu) = cpu else { return Part::AsIs(block.text) };
+        let (siblings, cores) = count_package(cpu.package, &cpus);
+        number += 1;
+        Part::Cpu { text: block.text, number: number - 1, siblings, cores }
+    })
 }
 
 fn is_shown(block: &Block<'_>, visible: &Visible) -> bool {
     block.processor.is_none_or(|id| visible.physical.contains(id))
 }
 
-/// Visible CPUs and cores in the package of `block`.
-fn count_package(block: &Block<'_>, shown: &[Block<'_>]) -> (usize, usize) {
-    let package = block.value("physical id");
-    let in_package = shown
-        .iter()
-        .filter(|other| other.processor.is_some() && other.value("physical id") == package);
-    let cores: BTreeSet<_> = in_package.clone().map(|other| other.value("core id")).collect();
-    (in_package.count(), cores.len())
+fn cpus<'a>(shown: impl Iterator<Item = Block<'a>>) -> Cpus<'a> {
+    let mut cpus = Cpus::new();
+    for block in shown.filter(|block| block.processor.is_some()) {
+        let (package, core) = (block.value("physical id"), block.value("core id"));
+        let is_there = |other: &Cpu<'_>| other.package == package && other.core == core;
+        let is_first_of_core = !cpus.iter().any(is_there);
+        cpus.push(Cpu { package, core, is_first_of_core });
+    }
+    cpus
+}
+
+/// Visible CPUs and cores in `package`.
+fn count_package(package: Option<&str>, cpus: &[Cpu<'_>]) -> (usize, usize) {
+    let in_package = || cpus.iter().filter(|cpu| cpu.package == package);
+    (in_package().count(), in_package().filter(|cpu| cpu.is_first_of_core).count())
 }
 
 #[cfg(test)]
@@ -75,7 +91,7 @@ timebase\t: 1\n";
     #[track_caller]
     fn check(physical: &str, expected: &[(u32, &str, usize, usize)]) {
         let visible = Visible { physical: cgroupfs::cpu_list::parse(physical).unwrap() };
-        let parts = parts(HOST, &visible);
+        let parts: Vec<_> = parts(HOST, &visible).collect();
         let cpus: Vec<_> = parts
             .iter()
             .filter_map(|part| match part {

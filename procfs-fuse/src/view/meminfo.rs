@@ -178,7 +178,7 @@ Newcomer:             17 kB
 
     fn memory(stat: MemoryStat) -> Memory {
         let level = MemoryLevel { limit: Limit::AtMost(1 << 30), usage: 500 << 20, swap: None };
-        Memory { levels: vec![level], stat: Some(stat) }
+        Memory { levels: vec![level].into(), stat: Some(stat) }
     }
 
     fn kib(stat: MemoryStat, name: &str) -> Option<u64> {

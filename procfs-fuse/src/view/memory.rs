@@ -123,7 +123,7 @@ mod tests {
 
     #[track_caller]
     fn check(levels: &[MemoryLevel], total: u64, free: u64) {
-        let memory = Memory { levels: levels.to_vec(), stat: None };
+        let memory = Memory { levels: levels.into(), stat: None };
         let sizes = sizes(&memory, &HOST);
         assert_eq!((sizes.total, sizes.free), (total, free), "levels: {levels:?}");
     }
@@ -165,7 +165,7 @@ mod tests {
             ..MemoryStat::default()
         };
         let of = |limit, usage, host| {
-            let memory = Memory { levels: vec![level(limit, usage)], stat: Some(stat) };
+            let memory = Memory { levels: vec![level(limit, usage)].into(), stat: Some(stat) };
             sizes(&memory, &host).available
         };
         assert_eq!(of(Some(GIB), 500 * MIB, HOST), 934 * MIB);
@@ -188,7 +188,7 @@ mod tests {
             slab_reclaimable: numbers.maybe(),
             ..MemoryStat::default()
         };
-        Memory { levels, stat: Some(stat) }
+        Memory { levels: levels.into(), stat: Some(stat) }
     }
 
     #[test]
@@ -222,7 +222,7 @@ mod tests {
     #[test]
     fn swap_is_the_tightest_level() {
         let of = |levels: &[MemoryLevel]| {
-            let swap = swap(&Memory { levels: levels.to_vec(), stat: None }, &HOST);
+            let swap = swap(&Memory { levels: levels.into(), stat: None }, &HOST);
             (swap.total / MIB, swap.free / MIB, swap.used() / MIB)
         };
         assert_eq!(of(&[level(None, 0)]), (1024, 1024, 0), "no accounting: the host's");
@@ -235,7 +235,7 @@ mod tests {
     /// lxcfs on v2: SwapTotal - memory.swap.current, unsigned and unclamped.
     #[test]
     fn swap_in_use_above_its_limit_leaves_none_free() {
-        let memory = Memory { levels: vec![swap_level(Some(MIB), 3 * MIB)], stat: None };
+        let memory = Memory { levels: vec![swap_level(Some(MIB), 3 * MIB)].into(), stat: None };
         assert_eq!(swap(&memory, &HOST), Swap { total: MIB, free: 0 });
     }
 }

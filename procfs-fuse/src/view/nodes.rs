@@ -142,7 +142,7 @@ mod tests {
         let level = MemoryLevel { limit: Limit::AtMost(GIB), usage: GIB / 2, swap: None };
         let stat = MemoryStat { file: Some(4 << 20), ..MemoryStat::default() };
         let sample: &'static Sample = Box::leak(Box::new(sample));
-        let memory = Memory { levels: vec![level], stat: Some(stat) };
+        let memory = Memory { levels: vec![level].into(), stat: Some(stat) };
         let size = |line: Line<'static>| match line.line {
             MeminfoLine::Size { name, bytes } => (name, bytes >> 20),
             MeminfoLine::AsIs(text) => panic!("{text} is the host's"),

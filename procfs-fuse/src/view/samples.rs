@@ -32,10 +32,10 @@ pub(crate) fn sample(host_text: &str) -> Sample {
 pub(crate) fn used(host_text: &str, cpus: u32, user_s: u64, system_s: u64) -> Sample {
     let mut sample = sample(host_text);
     let period_us = NonZeroU64::new(100_000).unwrap();
-    let bandwidth = Bandwidth { quota_us: Some(u64::from(cpus) * 100_000), period_us };
+    let bandwidth = Bandwidth { quota_us: u64::from(cpus) * 100_000, period_us };
     let usage = CpuUsage { user_ns: user_s * SECOND, system_ns: system_s * SECOND };
     sample.container.cpu = Some(Cpu {
-        bandwidth: vec![bandwidth],
+        bandwidth: vec![bandwidth].into(),
         cpuset: None,
         memory_nodes: None,
         usage: Some(usage),

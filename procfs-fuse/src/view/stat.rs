@@ -46,46 +46,37 @@ pub struct Ticks {
     pub idle: u64,
 }
 
-/// Lines of the file that are not about CPUs, so far.
-const OTHERS: usize = 8;
-
 /// The lines of a container's file; `history` steps forward to this `sample`.
-pub fn lines<'a>(sample: &'a Sample, history: &mut History) -> Vec<Line<'a>> {
+pub fn lines<'a>(sample: &'a Sample, history: &mut History) -> impl Iterator<Item = Line<'a>> {
     let visible = cpu_time::advance(sample, &mut history.cpu);
+    let has_own = visible.is_some();
     let mut ours =
         visible.map(|visible| cpus(&history.cpu, visible.count(), sample.host.ticks_per_second));
     let tasks = sample.container.tasks.as_ref();
-    let mut lines = Vec::with_capacity(OTHERS + ours.as_ref().map_or(0, Vec::len));
-    for line in stat::lines(&sample.host_text) {
-        match line {
+    stat::lines(&sample.host_text).flat_map(move |line| {
+        let (cpus, line) = match line {
             // All of ours stand in place of the host's first; nothing is left for its others.
-            stat::Line::Cpu(text) => match &mut ours {
-                Some(ours) => lines.append(ours),
-                None => lines.push(Line::AsIs(text)),
-            },
-            stat::Line::BootTime(seconds) => lines.push(boot_time(seconds, sample)),
-            stat::Line::Running(text) => lines.push(running(text, tasks)),
-            stat::Line::Blocked(text) => lines.push(blocked(text, tasks)),
-            stat::Line::Other(text) => lines.push(Line::AsIs(text)),
-        }
-    }
-    lines
+            stat::Line::Cpu(_hosts) if has_own => (ours.take(), None),
+            stat::Line::Cpu(text) | stat::Line::Other(text) => (None, Some(Line::AsIs(text))),
+            stat::Line::BootTime(seconds) => (None, Some(boot_time(seconds, sample))),
+            stat::Line::Running(text) => (None, Some(running(text, tasks))),
+            stat::Line::Blocked(text) => (None, Some(blocked(text, tasks))),
+        };
+        cpus.into_iter().flatten().chain(line)
+    })
 }
 
 /// The `cpu` line, then a line for each visible CPU.
 ///
 /// The first is the sum of the ticks of every CPU ever visible, so that it
 /// never steps back; the kernel's sum counts unplugged CPUs too.
-fn cpus<'a>(time: &CpuTime, count: u32, ticks_per_second: u64) -> Vec<Line<'a>> {
-    let ticks = |times| Ticks::of(times, ticks_per_second);
+fn cpus<'a>(time: &CpuTime, count: u32, ticks_per_second: u64) -> impl Iterator<Item = Line<'a>> {
+    let ticks = move |times| Ticks::of(times, ticks_per_second);
     let sum = widths(time.bands())
         .map(|(width, band)| ticks(band.each).times(width))
         .fold(Ticks::default(), Ticks::plus);
-    let lines = (0..count).map(|number| (Some(number), ticks(time.cpu(number))));
-    std::iter::once((None, sum))
-        .chain(lines)
-        .map(|(number, ticks)| Line::Cpu { number, ticks })
-        .collect()
+    let lines = (0..count).map(move |number| (Some(number), ticks(time.cpu(number))));
+    std::iter::once((None, sum)).chain(lines).map(|(number, ticks)| Line::Cpu { number, ticks })
 }
 
 impl Ticks {
@@ -140,6 +131,10 @@ fn count<'a>(name: &'static str, host_line: &'a str, count: Option<u64>) -> Line
 mod tests {
     use super::*;
     use crate::view::samples::{self, SECOND};
+
+    fn lines<'a>(sample: &'a Sample, history: &mut History) -> Vec<Line<'a>> {
+        super::lines(sample, history).collect()
+    }
 
     const HOST: &str = "\
 cpu  900 0 0 90000 0 0 0 0 0 0

@@ -43,7 +43,7 @@ mod tests {
     fn check(limit: Limit, usage: u64, expected: Option<(u64, u64)>) {
         let swap = Some(SwapLevel { limit, usage });
         let level = MemoryLevel { limit: Limit::Unlimited, usage: 0, swap };
-        let memory = Memory { levels: vec![level], stat: None };
+        let memory = Memory { levels: vec![level].into(), stat: None };
         let host = HostMemory { swap_total: 1000, swap_free: 900, ..HostMemory::default() };
         let found = area(&memory, &host).map(|area| (area.size, area.used));
         assert_eq!(found, expected, "limit {limit:?}, usage {usage}");

@@ -70,7 +70,7 @@ mod tests {
         assert_eq!(system_info(&sample), None);
         let level = MemoryLevel { limit: Limit::AtMost(512 << 20), usage: 12 << 20, swap: None };
         let stat = MemoryStat { shmem: Some(1 << 20), ..MemoryStat::default() };
-        sample.container.memory = Some(Memory { levels: vec![level], stat: Some(stat) });
+        sample.container.memory = Some(Memory { levels: vec![level].into(), stat: Some(stat) });
         sample.container.load = Some(Load { averages: [1, 2, 3] });
         assert_eq!(system_info(&sample), None);
         sample.container.tasks = Some(Tasks { running: 1, total: 9, ..Tasks::default() });

@@ -71,7 +71,7 @@ mod tests {
         let level = MemoryLevel { limit: Limit::AtMost(1 << 30), usage: 1 << 29, swap: None };
         let stat =
             MemoryStat { file_mapped: Some(8192), pgfault: Some(3), ..MemoryStat::default() };
-        let memory = Memory { levels: vec![level], stat: Some(stat) };
+        let memory = Memory { levels: vec![level].into(), stat: Some(stat) };
         let expected = [
             Line::Count { name: "nr_free_pages", count: 131_072 },
             Line::Count { name: "nr_mapped", count: 2 },
@@ -86,7 +86,7 @@ mod tests {
         let of_nodes = |nodes: Vec<_>| {
             let mut sample = samples::sample("nr_free_pages 9\nnuma_hit 3\n");
             sample.host.nodes = nodes;
-            let memory = Memory { levels: vec![], stat: None };
+            let memory = Memory { levels: Default::default(), stat: None };
             lines_of_node(&sample, &memory).len()
         };
         assert_eq!(of_nodes(vec![node(0)]), 2);

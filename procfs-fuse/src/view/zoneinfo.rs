@@ -168,7 +168,7 @@ Node 0, zone   Normal
         let mut sample = samples::used(HOST, 1, 0, 0);
         sample.host.memory.free = 8 << 30;
         let level = MemoryLevel { limit: Limit::AtMost(1 << 30), usage: 512 << 20, swap: None };
-        let memory = Memory { levels: vec![level], stat: None };
+        let memory = Memory { levels: vec![level].into(), stat: None };
         let mut out = String::new();
         render::zoneinfo::zoneinfo(&lines(&sample, &memory), &mut out);
         expect_test::expect![[r#"
