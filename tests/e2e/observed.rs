@@ -15,6 +15,9 @@ use support::{Daemon, Group, Need, Ran, Verdict, binaries, process, trial};
 
 const NEEDS: &[Need] = &[Need::Container, Need::Controller("memory")];
 
+const EXPLAINED_NEEDS: &[Need] =
+    &[Need::Container, Need::Controller("memory"), Need::Controller("cpu")];
+
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         trial("metrics_count_what_containers_read", NEEDS, metrics_count_what_containers_read),
@@ -25,6 +28,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("status_tells_what_is_kept", NEEDS, status_tells_what_is_kept),
         trial("doctor_knows_whether_files_are_served", NEEDS, doctor_knows),
         trial("a_number_is_explained_by_its_limit", NEEDS, a_number_is_explained_by_its_limit),
+        trial("what_is_explained_is_what_is_read", EXPLAINED_NEEDS, what_is_explained_is_read),
+        trial("whoever_asks_where_nobody_serves_is_told_so", &[Need::Root], nobody_serves),
     ]
 }
 
@@ -201,6 +206,67 @@ fn a_number_is_explained_by_its_limit() -> Verdict {
     ran.holds("the number", ran.stdout.starts_with("MemTotal:          65536 kB\n"))?;
     ran.holds("its formula", ran.stdout.contains("smallest limit of all levels and the host's"))?;
     ran.holds("its limit", ran.stdout.contains(" = 67108864\n"))
+}
+
+/// What is explained of a process is what its container reads.
+fn what_is_explained_is_read() -> Verdict {
+    const FILES: [&str; 4] =
+        ["proc/cpuinfo", "proc/swaps", "proc/meminfo", "sys/devices/system/cpu/online"];
+    let daemon = Daemon::start()?;
+    let group = Group::new(&["memory", "cpu"])?;
+    group.limit_memory(64 << 20)?;
+    group.limit_cpu(100_000)?;
+    let mut inside =
+        group.container(&["sleep", "60"]).stdin(std::process::Stdio::null()).spawn()?;
+    let sleep = process::child(Pid::from_raw(inside.id().cast_signed()), "sleep");
+    let explained = sleep.and_then(|pid| {
+        let explained =
+            FILES.iter().try_for_each(|file| every_line_is_told(&group, &daemon, pid, file));
+        kill(pid, Signal::SIGKILL)?;
+        explained
+    });
+    inside.wait()?;
+    explained?;
+    daemon.stop()
+}
+
+/// Fails unless each line of `file` that stays the same is in its explanation, in the same
+/// order.
+fn every_line_is_told(group: &Group, daemon: &Daemon, pid: Pid, file: &str) -> Verdict {
+    let path = daemon.mount_point().join(file);
+    let read = Ran::new(&mut group.container(&["cat", &path.to_string_lossy()]))?.succeeded()?;
+    let mut portholefs = Command::new(binaries::path("portholefs")?);
+    portholefs.args(["explain", "--pid", &pid.to_string(), &format!("/{file}")]);
+    let explained = Ran::new(&mut portholefs)?.succeeded()?;
+    let mut told = explained.stdout.lines();
+    let mut lines = read.stdout.lines().filter(|line| is_constant(line));
+    let untold = lines.find(|line| !told.any(|told| told == *line));
+    explained.equal("a line that is read and not explained", &untold, &None)
+}
+
+/// Of `meminfo` only what the limits say; of `cpuinfo` all but the clock's rate.
+fn is_constant(line: &str) -> bool {
+    let name = line.split(':').next().unwrap_or(line).trim_end();
+    let is_of_meminfo = line.ends_with(" kB") && !line.starts_with("cache size");
+    let is_a_limit = ["MemTotal", "SwapTotal"].contains(&name);
+    name != "cpu MHz" && (is_a_limit || !is_of_meminfo) && !name.starts_with("HugePages_")
+}
+
+/// Not only where the daemon has ended: on a machine where it never was.
+fn nobody_serves() -> Verdict {
+    let folder = support::folder()?;
+    let never = folder.path().join("never/made");
+    let said = format!("no portholefs serves {0} (try: portholefs serve {0})", never.display());
+    for command in ["status", "health", "metrics", "upgrade"] {
+        let mut portholefs = Command::new(binaries::path("portholefs")?);
+        let ran = Ran::new(portholefs.arg(command).arg(&never))?;
+        ran.equal("exit status", &ran.status, &Some(1))?;
+        ran.equal("what it says", &ran.stderr.trim_end(), &format!("portholefs: {said}").as_str())?;
+    }
+    let mut portholefs = Command::new(binaries::path("portholefs")?);
+    let doctor = Ran::new(portholefs.arg("doctor").arg(&never))?;
+    let first = format!("wrong    no portholefs serves {}\n", never.display());
+    doctor.holds("it examines the machine", doctor.stdout.contains(&first))
 }
 
 fn portholefs(command: &str, mount_point: &Path) -> Result<Ran> {

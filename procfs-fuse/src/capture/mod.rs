@@ -60,6 +60,12 @@ pub enum CaptureError {
         /// What its `reader` says.
         text: String,
     },
+    /// There is no process of that number.
+    #[error("there is no process {pid}")]
+    NoProcess {
+        /// The number.
+        pid: u32,
+    },
     /// The file is not served.
     #[error("{path} is not served, or not in this capture")]
     NotServed {
@@ -86,7 +92,16 @@ impl CaptureError {
             }
             Self::NoReader { .. } => Some("portholefs capture DIR makes one".to_owned()),
             Self::NotServed { .. } => Some("portholefs render --from DIR lists them".to_owned()),
+            Self::NoProcess { .. } => Some(
+                "docker inspect -f '{{.State.Pid}}' NAME; inside a container processes have other numbers"
+                    .to_owned(),
+            ),
             Self::Place(error) => Some(error.hint().to_owned()),
+            Self::Reader(TaskError::Io { source, .. })
+                if source.kind() == io::ErrorKind::PermissionDenied =>
+            {
+                Some("run it as root, with CAP_SYS_PTRACE".to_owned())
+            }
             Self::Io { .. } | Self::Reader(_) | Self::Mounts(_) => None,
         }
     }

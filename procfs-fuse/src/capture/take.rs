@@ -53,9 +53,9 @@ const GROUP_FILES: [&str; 20] = [
 /// [`CaptureError`] when the folder is there already or cannot be written, or
 /// when the reader cannot be identified.
 pub fn take(root: &Path, reader: u32, dir: &Path) -> Result<(), CaptureError> {
+    let (groups, pid_namespace) = identify(root, reader)?;
     fs::create_dir(dir).map_err(CaptureError::io(dir))?;
     let copy = Copy { root: root.to_owned(), machine: dir.join(HOST) };
-    let (groups, pid_namespace) = identify(root, reader)?;
     copy.own_namespaces()?;
     copy.mounts()?;
     for group in groups.values() {
@@ -88,6 +88,9 @@ pub fn take(root: &Path, reader: u32, dir: &Path) -> Result<(), CaptureError> {
 /// The groups that count for the process, and its pid namespace.
 fn identify(root: &Path, reader: u32) -> Result<(Groups, Option<u64>), CaptureError> {
     let proc = root.join("proc");
+    if !proc.join(reader.to_string()).exists() {
+        return Err(CaptureError::NoProcess { pid: reader });
+    }
     let tick_ns = 1_000_000_000 / ticks_per_second();
     let (caller, _evidence) = Callers::new(&proc, tick_ns)?.identify(reader)?;
     let groups = scope::groups_of(&caller, &layout(root)?)?;

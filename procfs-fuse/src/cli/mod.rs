@@ -163,7 +163,7 @@ struct HealthArgs {
     #[arg(default_value = DEFAULT_MOUNT_POINT)]
     mount_point: PathBuf,
     /// How long a read may take, in milliseconds.
-    #[arg(long, value_name = "MS", default_value_t = 1000)]
+    #[arg(long, value_name = "MS", default_value_t = 1000, value_parser = value_parser!(u64).range(1..))]
     timeout: u64,
     /// Set for the process that does the read, with the file to read.
     #[arg(long, hide = true, value_name = "FILE")]
@@ -372,7 +372,7 @@ fn metrics(args: &MetricsArgs) -> ExitCode {
             Ok(text) => write!(io::stdout(), "{text}").map_or_else(failed, |()| ExitCode::SUCCESS),
             Err(error) => failed(error),
         },
-        Err(error) => failed(format_args!("the daemon's memory cannot be read: {error}")),
+        Err(error) => failed_with_hint(&error),
     }
 }
 

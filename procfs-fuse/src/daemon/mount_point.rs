@@ -77,17 +77,22 @@ pub fn absolute(path: &Path) -> Result<PathBuf, MountPointError> {
     located(&path)
 }
 
-/// The absolute path of a mount point that somebody else serves; makes nothing.
+/// The absolute path of a mount point that somebody else serves; makes nothing. Where its
+/// parent is not there nobody serves it, and the path is as good as it was given.
 ///
 /// # Errors
 ///
-/// [`MountPointError::Io`] when its parent is not there.
+/// [`MountPointError::Io`] when its parent cannot be looked at.
 pub fn located(path: &Path) -> Result<PathBuf, MountPointError> {
     let path = std::path::absolute(path).map_err(failed("find", path))?;
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return Ok(path);
     };
-    Ok(parent.canonicalize().map_err(failed("find", parent))?.join(name))
+    match parent.canonicalize() {
+        Ok(parent) => Ok(parent.join(name)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(path),
+        Err(error) => Err(failed("find", parent)(error)),
+    }
 }
 
 /// Makes `path` an empty directory that can be mounted on: makes it when it is
@@ -224,6 +229,14 @@ mod tests {
         let path = absolute(&directory.path().join("not/there/fs")).unwrap();
         assert_eq!(make_ready(&path).unwrap(), 0);
         assert!(path.is_dir());
+    }
+
+    #[test]
+    fn a_mount_point_that_was_never_made_is_where_it_would_be() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("not/there/fs");
+        assert_eq!(located(&path).unwrap(), path);
+        assert!(!directory.path().join("not").exists());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::daemon::lock::{self, LockError, Status};
-use crate::daemon::memory;
+use crate::daemon::{memory, one_line};
 use crate::metrics::occupancy::{Occupancy, Table};
 use crate::sys::clock;
 
@@ -33,7 +33,7 @@ pub fn of(mount_point: &Path) -> Result<Overview, LockError> {
     let status = lock::last_status(mount_point)?;
     let (kept, unknown) = match memory::of(&status) {
         Ok(shared) => (Some(Occupancy::of(shared, clock::boottime_ns())), None),
-        Err(error) => (None, Some(error.to_string())),
+        Err(error) => (None, Some(one_line(&error))),
     };
     Ok(Overview { status, kept, unknown })
 }
@@ -102,7 +102,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_known_is_told_with_the_reason() {
-        let shown = overview(None, Some("Permission denied (os error 13)")).to_string();
-        assert_eq!(shown, format!("{SAID}containers   not known: Permission denied (os error 13)"));
+        let shown = overview(None, Some("the daemon's memory cannot be read")).to_string();
+        let reason = "containers   not known: the daemon's memory cannot be read";
+        assert_eq!(shown, format!("{SAID}{reason}"));
     }
 }

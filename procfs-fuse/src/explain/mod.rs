@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 use crate::capture::{self, CaptureError, Rendered};
 use crate::hint::Hint;
-use crate::serve::Shown;
+use crate::serve::{self, Shown};
 use page::{Class, Row, Section};
 use sources::{ReadFile, Source};
 
@@ -29,6 +29,12 @@ pub enum ExplainError {
     /// The process could not be looked at, or the file is not served.
     #[error(transparent)]
     Capture(#[from] CaptureError),
+    /// Nobody is shown this file by us.
+    #[error("{file} is not among the files that portholefs serves")]
+    NotServed {
+        /// As it was asked for.
+        file: String,
+    },
     /// The capture could not be kept for the moment that it takes.
     #[error("cannot use {}", path.display())]
     Folder {
@@ -43,6 +49,10 @@ impl Hint for ExplainError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Capture(error) => error.hint(),
+            Self::NotServed { .. } => Some(
+                "a path as a container has it, such as /proc/meminfo; find /var/lib/porthole/fs -type f has all"
+                    .to_owned(),
+            ),
             Self::Folder { path, .. } => Some(format!("rm -r {}", path.display())),
         }
     }
@@ -78,9 +88,14 @@ pub struct Line {
 ///
 /// [`ExplainError`] when the process is gone, or the file is not served.
 pub fn process(pid: u32, file: &str) -> Result<Explanation, ExplainError> {
+    let root = Path::new("/");
+    let wanted = file.trim_start_matches('/');
+    if !serve::list(root).iter().any(|listed| listed.file_at(wanted).is_some()) {
+        return Err(ExplainError::NotServed { file: file.to_owned() });
+    }
     let name = format!("portholefs-explain-{}", std::process::id());
     let folder = Folder(std::env::temp_dir().join(name));
-    capture::take(Path::new("/"), pid, &folder.0)?;
+    capture::take(root, pid, &folder.0)?;
     capture(&folder.0, file)
 }
 

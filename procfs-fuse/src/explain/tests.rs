@@ -65,3 +65,35 @@ fn a_number_is_told_with_its_formula_and_what_was_read() {
     );
     assert!(text.contains("\nread for this:\n"), "{text}");
 }
+
+#[track_caller]
+fn check_refused(pid: u32, file: &str, message: &str) {
+    assert_eq!(crate::hint::one_line(&process(pid, file).unwrap_err()), message);
+}
+
+#[test]
+fn what_cannot_be_explained_is_said_with_the_way_out() {
+    check_refused(
+        std::process::id(),
+        "meminfo",
+        "meminfo is not among the files that portholefs serves (try: a path as a container has it, \
+         such as /proc/meminfo; find /var/lib/porthole/fs -type f has all)",
+    );
+    check_refused(
+        u32::MAX,
+        "/proc/meminfo",
+        "there is no process 4294967295 (try: docker inspect -f '{{.State.Pid}}' NAME; \
+         inside a container processes have other numbers)",
+    );
+}
+
+#[test]
+fn who_may_not_look_at_a_process_is_told_what_it_takes() {
+    let path = Path::new("/proc/1/ns/pid");
+    let refused = crate::caller::TaskError::new(path, io::Error::from_raw_os_error(libc::EACCES));
+    assert_eq!(
+        crate::hint::one_line(&ExplainError::from(CaptureError::from(refused))),
+        "cannot tell who reads: cannot read /proc/1/ns/pid: Permission denied (os error 13) \
+         (try: run it as root, with CAP_SYS_PTRACE)"
+    );
+}
