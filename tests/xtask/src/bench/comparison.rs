@@ -11,9 +11,13 @@ use super::figures::{AGAINST, CASES, Case, Figures, OURS};
 /// How much slower counts, once it is certain: less is not worth a failure.
 const TOLERANCE: f64 = 1.05;
 
-/// The noise is twice the standard error: outside of it is one ratio in twenty where nothing
-/// differs.
-const STANDARD_ERRORS: f64 = 2.0;
+/// The noise is so many standard errors, from two rounds on: outside of it is one ratio in
+/// twenty where nothing differs. The fewer rounds there are, the less the standard error
+/// itself is known (Student's distribution).
+const STANDARD_ERRORS: [f64; 11] = [12.7, 4.3, 3.2, 2.8, 2.6, 2.5, 2.4, 2.3, 2.3, 2.2, 2.2];
+
+/// With more rounds than that.
+const OF_MANY_ROUNDS: f64 = 2.1;
 
 /// What each file takes, and took.
 #[derive(Debug)]
@@ -34,8 +38,8 @@ struct Row {
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Ratio {
     mean: f64,
-    /// Of the mean; infinite where a single round tells nothing of it.
-    standard_error: f64,
+    /// What the mean may be off by; infinite where a single round tells nothing of it.
+    noise: f64,
 }
 
 impl Comparison {
@@ -63,10 +67,10 @@ impl Comparison {
     /// The geometric mean of all ratios.
     fn whole(&self) -> Ratio {
         let count = count(self.rows.len().max(1));
-        let squares = self.rows.iter().map(|row| row.ratio.standard_error.powi(2));
+        let squares = self.rows.iter().map(|row| row.ratio.noise.powi(2));
         Ratio {
             mean: self.rows.iter().map(|row| row.ratio.mean).sum::<f64>() / count,
-            standard_error: squares.sum::<f64>().sqrt() / count,
+            noise: squares.sum::<f64>().sqrt() / count,
         }
     }
 }
@@ -77,18 +81,16 @@ impl Ratio {
         let number = count(rounds.len());
         let mean = rounds.iter().map(|ratio| ratio.ln()).sum::<f64>() / number;
         let squares = rounds.iter().map(|ratio| (ratio.ln() - mean).powi(2)).sum::<f64>();
-        let error = (squares / (number - 1.0) / number).sqrt();
-        Self { mean, standard_error: if error.is_finite() { error } else { f64::INFINITY } }
-    }
-
-    /// What it may be off by, as a part of 1.
-    fn noise(self) -> f64 {
-        STANDARD_ERRORS * self.standard_error
+        let Some(before_two) = rounds.len().checked_sub(2) else {
+            return Self { mean, noise: f64::INFINITY };
+        };
+        let errors = STANDARD_ERRORS.get(before_two).copied().unwrap_or(OF_MANY_ROUNDS);
+        Self { mean, noise: errors * (squares / (number - 1.0) / number).sqrt() }
     }
 
     /// True when even the least that it may be is too much.
     fn is_slower(self) -> bool {
-        (self.mean - self.noise()).exp() > TOLERANCE
+        (self.mean - self.noise).exp() > TOLERANCE
     }
 }
 
@@ -99,7 +101,7 @@ fn count(number: usize) -> f64 {
 /// `0.98 ±0.03`.
 impl fmt::Display for Ratio {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:.2} ±{:.2}", self.mean.exp(), self.noise())
+        write!(f, "{:.2} ±{:.2}", self.mean.exp(), self.noise)
     }
 }
 
@@ -167,9 +169,9 @@ mod tests {
     #[test]
     fn the_noise_is_told_with_each_ratio() {
         let text = comparison(&[&[1.0, 1.1, 1.2]]).to_string();
-        let row = "proc/stat, open, 1 readers            45.0    45.0  1.10 ±0.11";
+        let row = "proc/stat, open, 1 readers            45.0    45.0  1.10 ±0.23";
         assert!(text.contains(&format!("\n{row}\n")), "{text}");
-        assert!(text.ends_with("\nall of them, on average: 1.10 ±0.02"), "{text}");
+        assert!(text.ends_with("\nall of them, on average: 1.10 ±0.05"), "{text}");
         let slower = comparison(&[&[1.3, 1.3]]).to_string();
         assert!(slower.contains("1.30 ±0.00  slower\n"), "{slower}");
     }
