@@ -77,7 +77,35 @@ fn poisoned() -> Verdict {
     fs::read_to_string(serving.file("proc/meminfo"))?;
     ensure!(serving.number("takeovers")? == 2, "{:#}", serving.status());
     ensure!(serving.log().contains("the host's file is shown"), "{}", serving.log());
+    a_quarantine_is_told(&serving)?;
     serving.stop()
+}
+
+/// To whoever scrapes.
+fn a_quarantine_is_told(serving: &Serving) -> Verdict {
+    let scraped = serving.command(&["metrics"])?.succeeded()?;
+    let value = |series: &str| -> Result<u64> {
+        scraped.find(series, |text| {
+            let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+            line?.parse().ok()
+        })
+    };
+    for (series, expected) in [
+        ("porthole_quarantines_total", 1),
+        ("porthole_quarantined", 1),
+        ("porthole_takeovers_total", 2),
+    ] {
+        scraped.equal(series, &value(series)?, &expected)?;
+    }
+    for series in [
+        "porthole_quarantined_answers_total",
+        r#"porthole_reads_total{file="proc/meminfo",outcome="fallback"}"#,
+        r#"porthole_process_open_fds{process="keeper"}"#,
+        r#"porthole_process_open_fds{process="worker"}"#,
+    ] {
+        scraped.holds(series, value(series)? > 0)?;
+    }
+    Ok(())
 }
 
 /// The directories of CPUs that a container with one of them finds.
