@@ -49,6 +49,11 @@ const DEATH_MS: u16 = 50;
 /// leaves everything to the kernel.
 const MOST_FAILURES: u32 = 3;
 
+/// For how long nobody need have answered until an answerer counts as one that cannot start,
+/// when it was killed before it did: 10 seconds. Somebody may kill it for sport, and the
+/// kernel for the memory that it needs.
+const EXCUSED_NS: u64 = 10_000_000_000;
+
 /// How long another holder may take to listen. It takes milliseconds.
 const START_LIMIT: Duration = Duration::from_secs(2);
 
@@ -81,6 +86,15 @@ const WATCH: u64 = u64::MAX - 2;
 /// A connection has the number of its place in the table, a listener this much more.
 const LISTENER: u64 = 1 << 32;
 
+/// How an answerer came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// By a SIGKILL that was not ours, which says nothing about it.
+    Killed,
+    /// By itself, or because it hung.
+    Failed,
+}
+
 #[derive(Debug)]
 struct Holder {
     options: HolderOptions,
@@ -89,6 +103,8 @@ struct Holder {
     before: Option<OwnedFd>,
     /// When the answerer was started, in nanoseconds of `CLOCK_BOOTTIME`.
     started_ns: u64,
+    /// When one was last known to answer, likewise.
+    answered_ns: u64,
     notes: &'static Notes,
     epoll: Epoll,
     /// `None` once it was asked to end.
@@ -197,6 +213,7 @@ impl Holder {
             program: File::open("/proc/self/exe")?.into(),
             before: None,
             started_ns: 0,
+            answered_ns: clock::boottime_ns(),
             table: Table::new(room()?),
             options,
             notes,
@@ -395,14 +412,15 @@ impl Holder {
                 Ok(WaitStatus::Stopped(pid, _signal)) => {
                     if self.answerer == Some(pid) {
                         self.end_answerer();
-                        self.replace()?;
+                        self.replace(End::Failed)?;
                     }
                 }
+                Ok(WaitStatus::Signaled(pid, Signal::SIGKILL, _)) if self.answerer == Some(pid) => {
+                    self.notes.blame_nobody();
+                    self.replace(End::Killed)?;
+                }
                 Ok(ended) if ended.pid().is_some() && ended.pid() == self.answerer => {
-                    if matches!(ended, WaitStatus::Signaled(_, Signal::SIGKILL, _)) {
-                        self.notes.blame_nobody();
-                    }
-                    self.replace()?;
+                    self.replace(End::Failed)?;
                 }
                 Ok(_earlier) => {}
                 Err(errno) => return Err(errno.into()),
@@ -411,21 +429,35 @@ impl Holder {
     }
 
     /// The answerer is dead, or as good as: another one goes on.
-    fn replace(&mut self) -> io::Result<()> {
-        let had_answered = self.notes.answers.load(SeqCst) == 1;
-        // One that leaves everything to the kernel ends by itself, to let a real one try.
-        let was_fallback = self.failures >= MOST_FAILURES;
-        self.failures = if had_answered || was_fallback { 0 } else { self.failures + 1 };
-        if let Some(before) = self.before.take()
-            && !had_answered
-        {
-            warn!("the installed version does not answer system calls; the one before does");
-            self.program = before;
+    fn replace(&mut self, end: End) -> io::Result<()> {
+        if self.notes.answers.load(SeqCst) == 1 {
+            self.answered_ns = clock::boottime_ns();
+            self.before = None;
             self.failures = 0;
+        } else if !self.is_excused(end) {
+            self.count_failure();
         }
         self.notes.takeovers.fetch_add(1, SeqCst);
         self.answerer = None;
         if self.table.is_empty() { Ok(()) } else { self.start() }
+    }
+
+    /// Whether nothing follows from an answerer's end before it answered.
+    fn is_excused(&self, end: End) -> bool {
+        let silent_ns = clock::boottime_ns().saturating_sub(self.answered_ns);
+        end == End::Killed && silent_ns < EXCUSED_NS
+    }
+
+    /// An answerer did not get as far as to answer.
+    fn count_failure(&mut self) {
+        // One that leaves everything to the kernel ends by itself, to let a real one try.
+        let was_fallback = self.failures >= MOST_FAILURES;
+        self.failures = if was_fallback { 0 } else { self.failures + 1 };
+        if let Some(before) = self.before.take() {
+            warn!("the installed version does not answer system calls; the one before does");
+            self.program = before;
+            self.failures = 0;
+        }
     }
 
     /// Looks for calls that do not get on; sees to it that the timer runs for as long as
@@ -445,7 +477,7 @@ impl Holder {
                 warn!("an answerer hangs; it is replaced");
                 self.blame_callers();
                 self.end_answerer();
-                self.replace()
+                self.replace(End::Failed)
             }
         }
     }
