@@ -2,7 +2,7 @@
 //! replaced, or cannot start, and after all of them were killed.
 //!
 //! The program is also what it starts in containers: see [`readers`], [`callers`],
-//! [`greedy`] and [`onlooker`].
+//! [`greedy`], [`onlooker`] and [`sharing`].
 
 #![allow(clippy::print_stderr, reason = "a test program talks to whoever runs it")]
 
@@ -26,6 +26,7 @@ mod orphaned;
 mod private;
 mod readers;
 mod serving;
+mod sharing;
 mod silent;
 mod stuck;
 mod upgrade;
@@ -42,7 +43,8 @@ fn main() -> ExitCode {
     if let Some(root) = std::env::var_os(onlooker::NEIGHBOUR) {
         return onlooker::look(root.as_ref());
     }
-    if let Some(exit) = private::main().or_else(greedy::main).or_else(hanging::main) {
+    let other = private::main().or_else(greedy::main).or_else(hanging::main);
+    if let Some(exit) = other.or_else(sharing::main) {
         return exit;
     }
     let trials = [
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
         neighbours::trials(),
         orphaned::trials(),
         private::trials(),
+        sharing::trials(),
         stuck::trials(),
         upgrade::trials(),
     ];
