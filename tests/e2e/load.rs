@@ -22,6 +22,8 @@ const LONG: &[Need] = &[
     Need::Controller("pids"),
     Need::Controller("cpu"),
     Need::File("/usr/bin/python3", "python3"),
+    // A look at so many threads takes seconds there.
+    Need::NativeSpeed,
     Need::Full,
 ];
 

@@ -36,9 +36,12 @@ use crate::shared::waiting::{self, Place, Waiting};
 use crate::sys::{clock, fuse_device, shared_memory, timer};
 
 /// A request that is there within this time after the last one was answered had been
-/// waiting, as there may be others: 3 microseconds. Reading one takes 1, and whoever was
-/// answered needs more to ask again.
+/// waiting, as there may be others: 3 microseconds, or [`AT_ONCE_LOOKS`] on a slower
+/// machine. Reading one takes 1, and whoever was answered needs more to ask again.
 const AT_ONCE_NS: u64 = 3_000;
+
+/// The same, in looks for further requests.
+const AT_ONCE_LOOKS: u64 = 6;
 
 /// Answers that a thread gives before it looks for further requests: a look costs 0.5
 /// microseconds, an answer 10, which is what whoever has just asked waits for.
@@ -89,6 +92,7 @@ impl Server {
         let places = self.waiting.of(realm);
         let thread = Thread { number, realm, device: device.as_fd(), slot, turns, places };
         let mut answering = Answering::new();
+        answering.at_once_ns = AT_ONCE_NS.max(AT_ONCE_LOOKS * time_of_a_look(thread.device)?);
         counters::use_lane(number);
         slot.thread.store(unistd::gettid().as_raw().cast_unsigned(), SeqCst);
         while receive(thread.device, slot, self.omission)? {
@@ -101,7 +105,8 @@ impl Server {
     /// Answers the request in the slot; if others wait, those whose turn it is first.
     fn answer_by_turns(&self, thread: Thread<'_>, answering: &mut Answering) -> io::Result<()> {
         let turns = thread.turns;
-        let came_at_once = || clock::boottime_ns().saturating_sub(answering.ended_ns) < AT_ONCE_NS;
+        let came_at_once =
+            || clock::boottime_ns().saturating_sub(answering.ended_ns) < answering.at_once_ns;
         let is_one_of_many = turns.has_waiting() || came_at_once() && is_readable(thread.device)?;
         if !is_one_of_many {
             return self.answer_in_slot((thread.device, thread.realm), thread.slot, answering);
@@ -231,11 +236,18 @@ pub(super) struct Answering {
     pub(super) reply: Reply,
     /// When the last answer was given, in nanoseconds of `CLOCK_BOOTTIME`.
     ended_ns: u64,
+    /// What comes within so many nanoseconds after it had been waiting.
+    at_once_ns: u64,
 }
 
 impl Answering {
     pub(super) fn new() -> Self {
-        Self { request: Box::new([0; REQUEST_LENGTH]), reply: Reply::new(), ended_ns: 0 }
+        Self {
+            request: Box::new([0; REQUEST_LENGTH]),
+            reply: Reply::new(),
+            ended_ns: 0,
+            at_once_ns: AT_ONCE_NS,
+        }
     }
 }
 
@@ -249,6 +261,19 @@ fn is_readable(device: BorrowedFd<'_>) -> io::Result<bool> {
     }
     let [device] = devices;
     Ok(device.revents().is_some_and(|happened| happened.contains(PollFlags::POLLIN)))
+}
+
+/// What it takes to look for a request on this machine, in nanoseconds: the shortest of a
+/// few times.
+fn time_of_a_look(device: BorrowedFd<'_>) -> io::Result<u64> {
+    const TIMES: usize = 5;
+    let mut shortest = u64::MAX;
+    for _time in 0..TIMES {
+        let began = clock::boottime_ns();
+        is_readable(device)?;
+        shortest = shortest.min(clock::boottime_ns().saturating_sub(began));
+    }
+    Ok(shortest)
 }
 
 /// Waits for a request; false once unmounted.
