@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use nix::unistd::Pid;
@@ -49,6 +49,10 @@ const MOST_DESCRIPTORS: u64 = 13_056;
 
 /// How long nobody asks.
 const QUIET: Duration = Duration::from_secs(30);
+
+/// How long a child of the daemon's may take to end, and how often it is looked for.
+const PATIENCE: Duration = Duration::from_secs(10);
+const POLL: Duration = Duration::from_millis(10);
 
 /// How long a worker goes on arranging itself after its last read.
 const SETTLING: Duration = Duration::from_secs(3);
@@ -170,13 +174,26 @@ impl Cost {
 
 fn costs(daemon: &Daemon) -> Result<Cost> {
     let mut cost = Cost { resident_kib: 0, kib: 0, descriptors: 0 };
-    for pid in processes(daemon.pid())? {
+    for pid in keeper_and_worker(daemon)? {
         let memory = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
         cost.resident_kib += line(&memory, "Rss:")?;
         cost.kib += line(&memory, "Pss:")?;
         cost.descriptors += std::fs::read_dir(format!("/proc/{pid}/fd"))?.count() as u64;
     }
     Ok(cost)
+}
+
+/// A daemon's two processes, once the one that heals containers when it starts has ended.
+fn keeper_and_worker(daemon: &Daemon) -> Result<Vec<Pid>> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let processes = processes(daemon.pid())?;
+        if processes.len() <= 2 {
+            return Ok(processes);
+        }
+        ensure!(Instant::now() < deadline, "more than keeper and worker: {processes:?}");
+        thread::sleep(POLL);
+    }
 }
 
 fn line(memory: &str, key: &str) -> Result<u64> {
