@@ -108,8 +108,8 @@ pub fn table(limits: &Limits, host: &Numbers, without: &Numbers, with: &Numbers)
     for (question, ((host, without), with)) in QUESTIONS.iter().zip(rows) {
         let _ = writeln!(text, "{question:17}{host:>14}{without:>20}{with:>18}");
     }
-    text + "\n* nproc reads no file: it asks sched_getaffinity(2), which follows cpusets and\n  \
-            not quotas. It says what the kernel says, until system calls are answered too.\n"
+    text + "\n* nproc reads no file: it asks sched_getaffinity(2), of which the kernel knows cpusets\n  \
+            and no quotas. In the last column portholefs answers it.\n"
 }
 
 /// What a container with `limits` on `host` should not have been told.
@@ -124,6 +124,7 @@ pub fn wrong(limits: &Limits, host: &Numbers, told: &Numbers) -> Vec<String> {
         }
     };
     check(told.cpus == limits.cpus.min(host.cpus), format!("{} CPUs", told.cpus));
+    check(told.nproc == limits.cpus.min(host.cpus), format!("{} CPUs for nproc", told.nproc));
     check(told.memory == memory, format!("{} bytes of memory", told.memory));
     let mib = format!("{}.0", memory >> 20);
     check(told.top_memory == mib, format!("{} MiB of memory in top", told.top_memory));
@@ -188,12 +189,14 @@ Swap:              0           0           0
             processes: 200,
             top_memory: "16384.0".into(),
         };
-        let right = Numbers { swap: 512 << 20, up: "0 min".into(), load: 0.1, ..numbers() };
+        let right =
+            Numbers { nproc: 1, swap: 512 << 20, up: "0 min".into(), load: 0.1, ..numbers() };
         assert_eq!(wrong(&limits, &host, &right), Vec::<String>::new());
         assert_eq!(
             wrong(&limits, &host, &host),
             [
                 "8 CPUs",
+                "8 CPUs for nproc",
                 "17179869184 bytes of memory",
                 "16384.0 MiB of memory in top",
                 "1073741824 bytes of swap",
