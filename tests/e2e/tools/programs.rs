@@ -195,6 +195,13 @@ macro_rules! loaded {
     };
 }
 
+/// The last load that a program tells, without another program: it would run as well.
+macro_rules! last_load {
+    ($program:literal) => {
+        concat!("said=$(", $program, "); echo \"${said##*, }\"")
+    };
+}
+
 /// How many run there: no machine that runs this has such a load by chance.
 const RUNNING: u64 = 24;
 
@@ -234,7 +241,7 @@ pub(crate) const CHECKS: &[Check] = &[
     check("top, CPU lines", small!("top", "procps"), Files, Cpus, "top -1 -bn1 -w 200 | grep -o '%Cpu[0-9]' | wc -l"),
     check("top, swap", swap!("top", "procps"), Files, Swap(MIB), "top -bn1 | sed -n 's/.*MiB Swap: *\\([0-9]*\\).*/\\1/p'"),
     check("uptime -s", first!("uptime", "procps"), Files, Uptime, "then=$(date -d \"$(uptime -s)\" +%s) && echo $(($(date +%s) - then))"),
-    check("uptime, load", small!("uptime", "procps"), Files, Load(RUNNING), concat!(loaded!(), "uptime | sed 's/.*, //'")),
+    check("uptime, load", small!("uptime", "procps"), Files, Load(RUNNING), concat!(loaded!(), last_load!("uptime"))),
     check("ps -o etimes", first!("ps", "procps"), Files, Uptime, "ps -o etimes= -p 1"),
     check("vmstat -s", first!("vmstat", "procps"), Files, Memory(KIB), "vmstat -s | awk '/total memory/{print $1}'"),
     check("vmstat -s, swap", swap!("vmstat", "procps"), Files, Swap(KIB), "vmstat -s | awk '/total swap/{print $1}'"),
@@ -244,7 +251,7 @@ pub(crate) const CHECKS: &[Check] = &[
     check("busybox free", first!("busybox", "busybox-static"), SYSINFO, Memory(KIB), "busybox free | awk '/^Mem:/{print $2}'"),
     check("busybox nproc", small!("busybox", "busybox-static"), AFFINITY, Cpus, "busybox nproc"),
     check("busybox uptime", first!("busybox", "busybox-static"), SYSINFO, Uptime, "then=$(date -d \"$(busybox uptime -s)\" +%s) && echo $(($(date +%s) - then))"),
-    check("busybox uptime, load", small!("busybox", "busybox-static"), SYSINFO, Load(RUNNING), concat!(loaded!(), "busybox uptime | sed 's/.*, //'")),
+    check("busybox uptime, load", small!("busybox", "busybox-static"), SYSINFO, Load(RUNNING), concat!(loaded!(), last_load!("busybox uptime"))),
     check("nproc", first!("nproc", "coreutils"), AFFINITY, Cpus, "nproc"),
     check("nproc --all", small!("nproc", "coreutils"), POSSIBLE, Cpus, "nproc --all"),
     check("getconf _NPROCESSORS_CONF", small!("getconf", "libc-bin"), POSSIBLE, Cpus, "getconf _NPROCESSORS_CONF"),
