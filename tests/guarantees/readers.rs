@@ -46,6 +46,9 @@ const PROCESSES: usize = 4;
 /// How long a reader may take to end: it reads some files once more.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Faults that are enough to end a reader.
+const MOST_FAULTS: usize = 10;
+
 /// Readers that read until they are asked what they saw.
 pub(crate) struct Readers {
     children: Vec<Child>,
@@ -237,14 +240,17 @@ fn repeat(kind: Kind, mount_point: &Path, over: &AtomicBool) -> Seen {
             return seen;
         }
     };
-    while !over.load(SeqCst) && seen.faults.len() < 10 {
+    // Once at least: whoever starts readers may end them before this thread has run.
+    loop {
         match step() {
             Ok(took) => seen.longest = seen.longest.max(took),
             Err(error) => seen.faults.push(format!("{error:#}")),
         }
         seen.reads += 1;
+        if over.load(SeqCst) || seen.faults.len() == MOST_FAULTS {
+            return seen;
+        }
     }
-    seen
 }
 
 /// Opens, reads and closes, as `cat` does.
