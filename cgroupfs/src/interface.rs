@@ -7,6 +7,7 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
+use std::mem::MaybeUninit;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -147,13 +148,14 @@ impl InterfaceFile {
 ///
 /// What the kernel answers.
 pub fn with_text<T>(file: &File, look: impl FnOnce(&str) -> T) -> io::Result<T> {
-    let mut usual = [0; USUAL_SIZE];
-    let filled = file.read_at(&mut usual, 0)?;
+    // Not filled with zeros first: most texts are a few bytes long.
+    let mut usual = [MaybeUninit::uninit(); USUAL_SIZE];
+    let (filled, room) = rustix::io::pread(file, &mut usual[..], 0)?;
     // A record that is longer fills the buffer, so less is the end.
-    if filled < USUAL_SIZE {
-        return Ok(look(&String::from_utf8_lossy(usual.get(..filled).unwrap_or_default())));
+    if !room.is_empty() {
+        return Ok(look(&String::from_utf8_lossy(filled)));
     }
-    Ok(look(&String::from_utf8_lossy(&continued(file, usual.to_vec())?)))
+    Ok(look(&String::from_utf8_lossy(&continued(file, filled.to_vec())?)))
 }
 
 /// As [`with_text`], as a text of its own.
