@@ -59,7 +59,9 @@ impl CpuList {
     /// The ids in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
         let low = (0_u32..).step_by(64).zip(self.low).flat_map(|(first, word)| {
-            (0..64).filter(move |bit| word >> bit & 1 == 1).map(move |bit| first + bit)
+            // Each step takes the lowest bit away.
+            let rests = std::iter::successors(Some(word), |rest| Some(rest & rest.wrapping_sub(1)));
+            rests.take_while(|rest| *rest != 0).map(move |rest| first + rest.trailing_zeros())
         });
         low.chain(self.high.iter().copied())
     }
@@ -67,7 +69,9 @@ impl CpuList {
     /// The ids in both lists.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
-        self.iter().filter(|id| other.contains(*id)).collect()
+        let mut low = self.low;
+        low.iter_mut().zip(other.low).for_each(|(word, others)| *word &= others);
+        Self { low, high: self.high.intersection(&other.high).copied().collect() }
     }
 }
 

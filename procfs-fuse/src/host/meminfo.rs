@@ -3,6 +3,97 @@
 //! Kernel source of truth: `meminfo_proc_show()` in fs/proc/meminfo.c and the
 //! architecture's `arch_report_meminfo()`.
 
+use std::ops::Range;
+
+/// Makes [`Field`] of names and of what they are called here.
+macro_rules! fields {
+    ($($name:literal => $field:ident,)*) => {
+        /// What a line is about, as far as this version knows it: found by name once for
+        /// each text, not once for each reader.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Field {
+            $(#[doc = concat!("`", $name, "`.")] $field,)*
+            /// `MemUsed` of a memory node.
+            MemUsed,
+            /// `FilePages` of a memory node.
+            FilePages,
+            /// One of the `DirectMap` lines: how the kernel maps its memory.
+            DirectMap,
+            /// A line that this version does not know.
+            Unknown,
+        }
+
+        impl Field {
+            /// The field that the kernel calls `name`.
+            pub fn named(name: &str) -> Self {
+                match name {
+                    $($name => Self::$field,)*
+                    "MemUsed" => Self::MemUsed,
+                    "FilePages" => Self::FilePages,
+                    _ if name.starts_with("DirectMap") => Self::DirectMap,
+                    _another => Self::Unknown,
+                }
+            }
+        }
+    };
+}
+
+fields! {
+    "MemTotal" => MemTotal,
+    "MemFree" => MemFree,
+    "MemAvailable" => MemAvailable,
+    "Buffers" => Buffers,
+    "Cached" => Cached,
+    "SwapCached" => SwapCached,
+    "Active" => Active,
+    "Inactive" => Inactive,
+    "Active(anon)" => ActiveAnon,
+    "Inactive(anon)" => InactiveAnon,
+    "Active(file)" => ActiveFile,
+    "Inactive(file)" => InactiveFile,
+    "Unevictable" => Unevictable,
+    "Mlocked" => Mlocked,
+    "HighTotal" => HighTotal,
+    "HighFree" => HighFree,
+    "LowTotal" => LowTotal,
+    "LowFree" => LowFree,
+    "MmapCopy" => MmapCopy,
+    "SwapTotal" => SwapTotal,
+    "SwapFree" => SwapFree,
+    "Zswap" => Zswap,
+    "Zswapped" => Zswapped,
+    "Dirty" => Dirty,
+    "Writeback" => Writeback,
+    "AnonPages" => AnonPages,
+    "Mapped" => Mapped,
+    "Shmem" => Shmem,
+    "KReclaimable" => KReclaimable,
+    "Slab" => Slab,
+    "SReclaimable" => SReclaimable,
+    "SUnreclaim" => SUnreclaim,
+    "KernelStack" => KernelStack,
+    "ShadowCallStack" => ShadowCallStack,
+    "PageTables" => PageTables,
+    "SecPageTables" => SecPageTables,
+    "Bounce" => Bounce,
+    "WritebackTmp" => WritebackTmp,
+    "CommitLimit" => CommitLimit,
+    "Committed_AS" => CommittedAs,
+    "VmallocUsed" => VmallocUsed,
+    "Percpu" => Percpu,
+    "AnonHugePages" => AnonHugePages,
+    "ShmemHugePages" => ShmemHugePages,
+    "ShmemPmdMapped" => ShmemPmdMapped,
+    "FileHugePages" => FileHugePages,
+    "FilePmdMapped" => FilePmdMapped,
+    "CmaTotal" => CmaTotal,
+    "CmaFree" => CmaFree,
+    "Unaccepted" => Unaccepted,
+    "Balloon" => Balloon,
+    "GPUActive" => GpuActive,
+    "GPUReclaim" => GpuReclaim,
+}
+
 /// One line of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Line<'a> {
@@ -10,6 +101,16 @@ pub struct Line<'a> {
     pub text: &'a str,
     /// The word before the colon; empty when there is no colon.
     pub name: &'a str,
+    /// What that means.
+    pub field: Field,
+}
+
+/// Where a line is in its text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    span: Range<usize>,
+    name_end: usize,
+    field: Field,
 }
 
 impl Line<'_> {
@@ -21,15 +122,36 @@ impl Line<'_> {
     }
 }
 
+impl Place {
+    /// The line here of `text`, in which it was found.
+    pub fn line_of<'a>(&self, text: &'a str) -> Line<'a> {
+        let part = |place: Range<usize>| text.get(place).unwrap_or_default();
+        let Self { span, name_end, field } = self;
+        Line { text: part(span.clone()), name: part(span.start..*name_end), field: *field }
+    }
+}
+
 /// The lines of the file, in order.
 pub fn lines(text: &str) -> impl Iterator<Item = Line<'_>> {
     text.lines().map(line)
 }
 
+/// Where they are.
+pub fn places(text: &str) -> impl Iterator<Item = Place> {
+    let mut begin = 0;
+    text.split_inclusive('\n').map(move |whole| {
+        let line = line(whole.strip_suffix('\n').unwrap_or(whole));
+        let span = begin..begin + line.text.len();
+        begin += whole.len();
+        Place { name_end: span.start + line.name.len(), span, field: line.field }
+    })
+}
+
 /// One line, without its line feed.
 pub fn line(text: &str) -> Line<'_> {
     let end = text.bytes().position(|byte| byte == b':').unwrap_or(0);
-    Line { text, name: text.get(..end).unwrap_or_default() }
+    let name = text.get(..end).unwrap_or_default();
+    Line { text, name, field: Field::named(name) }
 }
 
 /// The few lines of the host's file that bound every container.
@@ -59,17 +181,17 @@ pub fn parse(text: &str) -> HostMemory {
     let mut shared = 0;
     for line in lines(text) {
         let Some(bytes) = line.kib().map(|kib| kib.saturating_mul(1024)) else { continue };
-        match line.name {
-            "MemTotal" => memory.total = bytes,
-            "MemFree" => memory.free = bytes,
-            "MemAvailable" => memory.available = bytes,
-            "Buffers" | "Cached" | "SReclaimable" => {
+        match line.field {
+            Field::MemTotal => memory.total = bytes,
+            Field::MemFree => memory.free = bytes,
+            Field::MemAvailable => memory.available = bytes,
+            Field::Buffers | Field::Cached | Field::SReclaimable => {
                 memory.reclaimable = memory.reclaimable.saturating_add(bytes);
             }
-            "Shmem" => shared = bytes,
-            "SwapTotal" => memory.swap_total = bytes,
-            "SwapFree" => memory.swap_free = bytes,
-            "CommitLimit" => memory.commit_limit = bytes,
+            Field::Shmem => shared = bytes,
+            Field::SwapTotal => memory.swap_total = bytes,
+            Field::SwapFree => memory.swap_free = bytes,
+            Field::CommitLimit => memory.commit_limit = bytes,
             _another => {}
         }
     }
@@ -92,6 +214,27 @@ mod tests {
             ("???", "", None),
         ];
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn places_are_those_of_the_lines() {
+        for text in ["", "\n", "MemTotal: 1 kB", "MemTotal: 1 kB\n\nDirectMap2M: 3 kB\n", "x"] {
+            let of_places: Vec<_> = places(text).map(|place| place.line_of(text)).collect();
+            assert_eq!(of_places, lines(text).collect::<Vec<_>>(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn names_are_the_kernels() {
+        for (name, field) in [
+            ("Active(anon)", Field::ActiveAnon),
+            ("Committed_AS", Field::CommittedAs),
+            ("FilePages", Field::FilePages),
+            ("DirectMap1G", Field::DirectMap),
+            ("HugePages_Total", Field::Unknown),
+        ] {
+            assert_eq!(Field::named(name), field);
+        }
     }
 
     #[test]

@@ -8,15 +8,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use cgroupfs::cpu_list;
+use cgroupfs::cpu_list::{self, CpuList};
 use cgroupfs::io::Device;
 use nix::unistd::{SysconfVar, sysconf};
 use parking_lot::RwLock;
 
 use super::shared::Shared;
-use super::{Host, Needs, ReadingError};
+use super::{Host, HostText, Needs, ReadingError};
 use crate::host::disks;
-use crate::host::meminfo;
+use crate::host::meminfo::{self, HostMemory};
 use crate::host::node::{self, Node};
 
 /// First guess of a file's size; `/proc/cpuinfo` and `stat` of big machines grow it.
@@ -34,20 +34,27 @@ pub struct HostFiles {
     root: PathBuf,
     window: Duration,
     files: RwLock<HashMap<String, Arc<HostFile>>>,
-    facts: Shared<Host>,
+    online: Shared<CpuList>,
+    memory: Shared<HostMemory>,
 }
 
 #[derive(Debug)]
 struct HostFile {
     path: PathBuf,
-    text: Shared<Arc<str>>,
+    text: Shared<HostText>,
     file: parking_lot::Mutex<Option<File>>,
 }
 
 impl HostFiles {
     /// Files below `root`, each reading of which answers for `window`.
     pub fn new(root: &Path, window: Duration) -> Self {
-        Self { root: root.to_owned(), window, files: RwLock::default(), facts: Shared::new(window) }
+        Self {
+            root: root.to_owned(),
+            window,
+            files: RwLock::default(),
+            online: Shared::new(window),
+            memory: Shared::new(window),
+        }
     }
 
     /// The text of `path`, such as `proc/meminfo`. Bytes that are not UTF-8 (the
@@ -56,7 +63,7 @@ impl HostFiles {
     /// # Errors
     ///
     /// What the kernel answers.
-    pub fn text(&self, path: &str) -> io::Result<Arc<str>> {
+    pub fn text(&self, path: &str) -> io::Result<HostText> {
         let known = self.files.read().get(path).cloned();
         let file = known.unwrap_or_else(|| self.remember(path));
         file.text.get(|| file.read())
@@ -68,9 +75,9 @@ impl HostFiles {
     /// # Errors
     ///
     /// What the kernel answers.
-    pub fn text_anew(&self, path: &str) -> io::Result<Arc<str>> {
+    pub fn text_anew(&self, path: &str) -> io::Result<HostText> {
         let bytes = fs::read(self.root.join(path))?;
-        Ok(String::from_utf8_lossy(&bytes).into())
+        Ok(String::from_utf8_lossy(&bytes).into_owned().into())
     }
 
     fn remember(&self, path: &str) -> Arc<HostFile> {
@@ -89,29 +96,34 @@ impl HostFiles {
     ///
     /// [`ReadingError`] when one of the host's files cannot be read or understood.
     pub fn facts(&self, needs: Needs) -> Result<Host, ReadingError> {
-        let mut host = self.facts.get(|| self.read_facts())?;
-        if needs.contains(Needs::NODES) {
-            host.nodes = self.nodes();
-        }
-        Ok(host)
-    }
-
-    fn read_facts(&self) -> Result<Host, ReadingError> {
-        const ONLINE: &str = "sys/devices/system/cpu/online";
-        let text = |path: &str| {
-            self.text(path).map_err(|source| ReadingError::io(&self.root.join(path), source))
+        let memory = if needs.contains(Needs::MEMORY) {
+            self.memory.get(|| self.read_memory())?
+        } else {
+            HostMemory::default()
         };
-        let online = cpu_list::parse(&text(ONLINE)?)
-            .map_err(|source| ReadingError::Format { path: self.root.join(ONLINE), source })?;
-        let memory = meminfo::parse(&text("proc/meminfo")?);
+        let nodes = if needs.contains(Needs::NODES) { self.nodes() } else { Vec::new() };
         Ok(Host {
-            online,
+            online: self.online.get(|| self.read_online())?,
             memory,
-            nodes: Vec::new(),
+            nodes,
             device: None,
             page_size: page_size(),
             ticks_per_second: ticks_per_second(),
         })
+    }
+
+    fn read_online(&self) -> Result<CpuList, ReadingError> {
+        const ONLINE: &str = "sys/devices/system/cpu/online";
+        cpu_list::parse(&self.text_of_fact(ONLINE)?)
+            .map_err(|source| ReadingError::Format { path: self.root.join(ONLINE), source })
+    }
+
+    fn read_memory(&self) -> Result<HostMemory, ReadingError> {
+        Ok(meminfo::parse(&self.text_of_fact("proc/meminfo")?))
+    }
+
+    fn text_of_fact(&self, path: &str) -> Result<HostText, ReadingError> {
+        self.text(path).map_err(|source| ReadingError::io(&self.root.join(path), source))
     }
 }
 
@@ -137,19 +149,19 @@ impl HostFiles {
 }
 
 impl HostFile {
-    fn read(&self) -> io::Result<Arc<str>> {
+    fn read(&self) -> io::Result<HostText> {
         let mut kept = self.file.lock();
         // A descriptor that failed is not kept: its file may be there anew.
         if let Some(file) = kept.take()
             && let Ok(bytes) = read_to_end(&file)
         {
             *kept = Some(file);
-            return Ok(String::from_utf8_lossy(&bytes).into());
+            return Ok(String::from_utf8_lossy(&bytes).into_owned().into());
         }
         let file = File::open(&self.path)?;
         let bytes = read_to_end(&file)?;
         *kept = Some(file);
-        Ok(String::from_utf8_lossy(&bytes).into())
+        Ok(String::from_utf8_lossy(&bytes).into_owned().into())
     }
 }
 
@@ -218,7 +230,9 @@ mod tests {
 
     #[test]
     fn this_machine_has_cpus_and_memory() {
-        let host = HostFiles::new(Path::new("/"), Duration::ZERO).facts(Needs::NODES).unwrap();
+        let host = HostFiles::new(Path::new("/"), Duration::ZERO)
+            .facts(Needs::NODES | Needs::MEMORY)
+            .unwrap();
         assert!(host.online.count() >= 1);
         assert!(host.memory.total > 0);
         assert!(host.ticks_per_second > 0);

@@ -16,6 +16,7 @@ mod clock;
 mod container_files;
 mod error;
 mod host_files;
+mod host_text;
 mod shared;
 mod task_list;
 
@@ -24,6 +25,7 @@ pub use clock::Clock;
 pub use container_files::ContainerFiles;
 pub use error::ReadingError;
 pub use host_files::{HostFiles, page_size, ticks_per_second};
+pub use host_text::HostText;
 pub use shared::Shared;
 
 use bitflags::bitflags;
@@ -43,7 +45,7 @@ bitflags! {
     /// The readings that a file is computed from.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub struct Needs: u32 {
-        /// [`Container::memory`] without its `stat`.
+        /// [`Container::memory`] without its `stat`, and [`Host::memory`].
         const MEMORY = 1 << 0;
         /// [`Memory::stat`]: dear on v2, where it flushes statistics.
         const MEMORY_STAT = 1 << 1;
@@ -83,7 +85,7 @@ pub struct Sample {
     /// the host's time namespace.
     pub now_ns: u64,
     /// The host's own copy of the file that is asked for, as text.
-    pub host_text: std::sync::Arc<str>,
+    pub host_text: HostText,
     /// Facts about the host that more than one file needs.
     pub host: Host,
     /// What the container's cgroups say.
@@ -97,7 +99,7 @@ pub struct Sample {
 pub struct Host {
     /// CPUs that are online; `/sys/devices/system/cpu/online`.
     pub online: CpuList,
-    /// The host's memory sizes, from `/proc/meminfo`.
+    /// The host's memory sizes, from `/proc/meminfo`; all 0 when not asked for.
     pub memory: HostMemory,
     /// The memory nodes in ascending order; empty when not asked for, and on a
     /// kernel without NUMA.

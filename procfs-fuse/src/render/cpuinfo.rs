@@ -2,8 +2,10 @@
 //! of `show_cpuinfo()` in arch/x86/kernel/cpu/proc.c and `c_show()` in
 //! arch/arm64/kernel/cpuinfo.c.
 
-use super::decimal;
-use crate::view::cpuinfo::{Part, value_of};
+use itoa::Buffer;
+
+use crate::host::cpuinfo::Count;
+use crate::view::cpuinfo::Part;
 
 /// Appends the parts to `out`. A line keeps its key and tabs; only the value of
 /// those that count CPUs is new.
@@ -11,29 +13,22 @@ pub fn cpuinfo<'a>(parts: impl IntoIterator<Item = Part<'a>>, out: &mut String) 
     for part in parts {
         match part {
             Part::AsIs(text) => out.push_str(text),
-            Part::Cpu { text, number, siblings, cores } => {
-                let counts = [
-                    ("processor", u64::from(number)),
-                    ("siblings", siblings as u64),
-                    ("cpu cores", cores as u64),
-                ];
-                for line in text.split_inclusive('\n') {
-                    match counts.iter().find(|(key, _)| value_of(line, key).is_some()) {
-                        Some((_key, count)) => with_value(line, *count, out),
-                        None => out.push_str(line),
-                    }
+            Part::Cpu { text, block, number, siblings, cores } => {
+                let mut begin = block.span.start;
+                for (count, place) in &block.counts {
+                    out.push_str(text.get(begin..place.start).unwrap_or_default());
+                    let value = match count {
+                        Count::Processor => u64::from(number),
+                        Count::Siblings => siblings as u64,
+                        Count::Cores => cores as u64,
+                    };
+                    out.push_str(Buffer::new().format(value));
+                    begin = place.end;
                 }
+                out.push_str(text.get(begin..block.span.end).unwrap_or_default());
             }
         }
     }
-}
-
-/// Appends `line` with another value.
-fn with_value(line: &str, value: u64, out: &mut String) {
-    let (key, _value) = line.split_once(':').unwrap_or_default();
-    out.extend([key, ": "]);
-    decimal::plain(value, out);
-    out.push('\n');
 }
 
 #[cfg(test)]
@@ -41,11 +36,13 @@ mod tests {
     use expect_test::{Expect, expect};
 
     use super::*;
+    use crate::host::cpuinfo::blocks;
 
     #[track_caller]
-    fn check(host: &str, expected: &Expect) {
+    fn check(text: &str, expected: &Expect) {
         let mut out = String::new();
-        cpuinfo([Part::Cpu { text: host, number: 1, siblings: 2, cores: 4 }], &mut out);
+        let block = &blocks(text).next().unwrap();
+        cpuinfo([Part::Cpu { text, block, number: 1, siblings: 2, cores: 4 }], &mut out);
         expected.assert_eq(&out.replace('\t', "→"));
     }
 

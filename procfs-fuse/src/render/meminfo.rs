@@ -1,8 +1,15 @@
 //! `/proc/meminfo`; format of `show_val_kb()` in fs/proc/meminfo.c.
 
-use super::decimal;
+use itoa::Buffer;
+
 use crate::view::meminfo::Line;
 use crate::view::nodes;
+
+/// Columns of a label, with its colon.
+const LABEL: usize = 16;
+
+/// Columns of a number, at least.
+const NUMBER: usize = 8;
 
 /// Appends the lines to `out`: a label of 16 columns, then KiB in at least 8.
 pub fn meminfo<'a>(lines: impl IntoIterator<Item = Line<'a>>, out: &mut String) {
@@ -19,17 +26,19 @@ pub fn node_meminfo(lines: &[nodes::Line<'_>], out: &mut String) {
 }
 
 fn write_line(line: Line<'_>, out: &mut String) {
-    const LABEL: &str = ":               ";
-    match line {
-        Line::AsIs(text) => out.push_str(text),
-        Line::Size { name, bytes } => {
-            out.push_str(name);
-            out.push_str(LABEL.get(..LABEL.len().saturating_sub(name.len()).max(1)).unwrap_or(":"));
-            decimal::right(bytes / 1024, 8, out);
-            out.push_str(" kB");
-        }
-    }
-    out.push('\n');
+    /// A colon, and the most spaces that may be between a label and a number.
+    const COLON: &str = ":                       ";
+    let (name, bytes) = match line {
+        Line::AsIs(text) => return out.extend([text, "\n"]),
+        Line::Size { name, bytes } => (name, bytes),
+    };
+    let mut digits = Buffer::new();
+    let digits = digits.format(bytes / 1024);
+    let before_number = LABEL.saturating_sub(name.len() + 1) + NUMBER.saturating_sub(digits.len());
+    out.push_str(name);
+    out.push_str(COLON.get(..=before_number).unwrap_or(COLON));
+    out.push_str(digits);
+    out.push_str(" kB\n");
 }
 
 #[cfg(test)]

@@ -13,7 +13,6 @@ pub mod cpu_columns;
 pub mod cpu_list;
 pub mod cpu_mask;
 pub mod cpuinfo;
-mod decimal;
 pub mod diskstats;
 pub mod loadavg;
 pub mod meminfo;

@@ -1,8 +1,7 @@
 //! `/proc/stat`; format of `show_stat()` in fs/proc/stat.c.
 
-use std::fmt::Write as _;
+use itoa::Buffer;
 
-use super::decimal;
 use crate::view::stat::{Line, Ticks};
 
 /// Appends the lines to `out`. The `cpu` line has two spaces after its keyword.
@@ -15,12 +14,12 @@ pub fn stat<'a>(lines: impl IntoIterator<Item = Line<'a>>, out: &mut String) {
             }
             Line::Cpu { number: Some(number), ticks } => {
                 out.push_str("cpu");
-                decimal::plain(number.into(), out);
+                out.push_str(Buffer::new().format(number));
                 columns(ticks, out);
             }
             Line::Number { name, value } => {
-                // Writing to a String cannot fail.
-                let _infallible = write!(out, "{name} {value}");
+                out.extend([name, " "]);
+                out.push_str(Buffer::new().format(value));
             }
             Line::AsIs(text) => out.push_str(text),
         }
@@ -33,7 +32,7 @@ fn columns(ticks: Ticks, out: &mut String) {
     let Ticks { user, system, idle } = ticks;
     for column in [user, 0, system, idle, 0, 0, 0, 0, 0, 0] {
         out.push(' ');
-        decimal::plain(column, out);
+        out.push_str(Buffer::new().format(column));
     }
 }
 

@@ -44,7 +44,8 @@ use cgroupfs::layout::{self, Layout};
 use crate::caller::{Callers, PidNamespace, TaskError, cgroup_namespace};
 use crate::config::Settings;
 use crate::readings::{
-    ActivityFiles, Clock, HostFiles, Load, Needs, Reader, Sample, Shared, ticks_per_second,
+    ActivityFiles, Clock, HostFiles, HostText, Load, Needs, Reader, Sample, Shared,
+    ticks_per_second,
 };
 use crate::sampler::Sampler;
 use crate::scope;
@@ -142,7 +143,7 @@ impl Server {
     /// others. Whatever fails here is told by the read that needs it.
     pub fn warm_up(&self) {
         let _told_later = self.layout();
-        let _told_later = self.host.facts(Needs::empty());
+        let _told_later = self.host.facts(Needs::MEMORY);
     }
 
     /// Decides for whom `file` is opened, or who looks where there is none;
@@ -255,7 +256,7 @@ impl Server {
     }
 
     /// The host's text, of its CPU or block `physical` if the file is about one.
-    fn host_text(&self, file: File<'_>, physical: Option<u32>) -> io::Result<Arc<str>> {
+    fn host_text(&self, file: File<'_>, physical: Option<u32>) -> io::Result<HostText> {
         match physical {
             Some(physical) => self.host.text_anew(&path_of(file.path, physical)),
             None => self.host.text(file.path),
@@ -313,7 +314,7 @@ impl Server {
     ) -> Result<Sample, Fault> {
         let host_text = match file.filter(|file| file.which.is_none()) {
             Some(file) => self.host_text(file, None).map_err(Fault::Host)?,
-            None => Arc::default(),
+            None => HostText::default(),
         };
         let files = self.containers.files(container).ok_or(Fault::Gone)?;
         let now_ns = self.clock.now_ns().map_err(Fault::Clock)?;

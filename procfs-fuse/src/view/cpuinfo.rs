@@ -8,16 +8,18 @@
 use smallvec::SmallVec;
 
 use super::cpu::Visible;
-pub use crate::host::cpuinfo::value_of;
-use crate::host::cpuinfo::{Block, blocks};
+use crate::host::cpuinfo::Block;
+use crate::readings::HostText;
 
 /// A part of the container's file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part<'a> {
     /// The block of a CPU, with the numbers that replace those in it.
     Cpu {
-        /// The host's block.
+        /// The host's text.
         text: &'a str,
+        /// The block, and where its numbers are in that text.
+        block: &'a Block,
         /// `processor`: the number that the container knows the CPU by.
         number: u32,
         /// `siblings`: visible CPUs in its package.
@@ -30,48 +32,46 @@ pub enum Part<'a> {
 }
 
 /// A visible CPU; more than 16 of them need the allocator.
-type Cpus<'a> = SmallVec<[Cpu<'a>; 16]>;
+type Cpus = SmallVec<[Cpu; 16]>;
 
 /// Where a visible CPU is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Cpu<'a> {
-    package: Option<&'a str>,
-    core: Option<&'a str>,
+struct Cpu {
+    package: Option<u32>,
+    core: Option<u32>,
     /// No CPU before it is in the same core.
     is_first_of_core: bool,
 }
 
 /// The parts of a container's file.
-pub fn parts<'a>(host_text: &'a str, visible: &'a Visible) -> impl Iterator<Item = Part<'a>> {
-    let shown = move |block: &Block<'_>| is_shown(block, visible);
-    let cpus = cpus(blocks(host_text).filter(shown));
+pub fn parts<'a>(host: &'a HostText, visible: &'a Visible) -> impl Iterator<Item = Part<'a>> {
+    let is_shown = |block: &&Block| block.processor.is_none_or(|id| visible.physical.contains(id));
+    let shown = host.cpuinfo().iter().filter(is_shown);
+    let cpus = cpus(shown.clone());
     let mut number = 0;
-    blocks(host_text).filter(shown).map(move |block| {
+    shown.map(move |block| {
         let cpu = block.processor.and_then(|_id| cpus.get(number as usize));
-        let Some(cpu) = cpu else { return Part::AsIs(block.text) };
+        let Some(cpu) = cpu else {
+            return Part::AsIs(host.get(block.span.clone()).unwrap_or_default());
+        };
         let (siblings, cores) = count_package(cpu.package, &cpus);
         number += 1;
-        Part::Cpu { text: block.text, number: number - 1, siblings, cores }
+        Part::Cpu { text: host, block, number: number - 1, siblings, cores }
     })
 }
 
-fn is_shown(block: &Block<'_>, visible: &Visible) -> bool {
-    block.processor.is_none_or(|id| visible.physical.contains(id))
-}
-
-fn cpus<'a>(shown: impl Iterator<Item = Block<'a>>) -> Cpus<'a> {
+fn cpus<'a>(shown: impl Iterator<Item = &'a Block>) -> Cpus {
     let mut cpus = Cpus::new();
-    for block in shown.filter(|block| block.processor.is_some()) {
-        let (package, core) = (block.value("physical id"), block.value("core id"));
-        let is_there = |other: &Cpu<'_>| other.package == package && other.core == core;
+    for Block { package, core, .. } in shown.filter(|block| block.processor.is_some()) {
+        let is_there = |other: &Cpu| other.package == *package && other.core == *core;
         let is_first_of_core = !cpus.iter().any(is_there);
-        cpus.push(Cpu { package, core, is_first_of_core });
+        cpus.push(Cpu { package: *package, core: *core, is_first_of_core });
     }
     cpus
 }
 
 /// Visible CPUs and cores in `package`.
-fn count_package(package: Option<&str>, cpus: &[Cpu<'_>]) -> (usize, usize) {
+fn count_package(package: Option<u32>, cpus: &[Cpu]) -> (usize, usize) {
     let in_package = || cpus.iter().filter(|cpu| cpu.package == package);
     (in_package().count(), in_package().filter(|cpu| cpu.is_first_of_core).count())
 }
@@ -91,12 +91,13 @@ timebase\t: 1\n";
     #[track_caller]
     fn check(physical: &str, expected: &[(u32, &str, usize, usize)]) {
         let visible = Visible { physical: cgroupfs::cpu_list::parse(physical).unwrap() };
-        let parts: Vec<_> = parts(HOST, &visible).collect();
+        let host = HostText::from(HOST);
+        let parts: Vec<_> = parts(&host, &visible).collect();
         let cpus: Vec<_> = parts
             .iter()
             .filter_map(|part| match part {
-                Part::Cpu { text, number, siblings, cores } => {
-                    Some((*number, text.lines().next().unwrap(), *siblings, *cores))
+                Part::Cpu { text, block, number, siblings, cores } => {
+                    Some((*number, text[block.span.clone()].lines().next()?, *siblings, *cores))
                 }
                 Part::AsIs(_) => None,
             })

@@ -12,8 +12,8 @@
 use cgroupfs::memory_stat::MemoryStat;
 
 use super::memory::{self, Sizes};
-use crate::host::meminfo::{self, HostMemory};
-use crate::readings::Memory;
+use crate::host::meminfo::{Field, HostMemory};
+use crate::readings::{HostText, Memory};
 
 /// One line of the container's file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,35 +42,35 @@ pub(super) enum Source {
 
 /// The lines of a container's file, from the host's file and its readings.
 pub fn lines<'a>(
-    host_text: &'a str,
+    host_text: &'a HostText,
     memory: &Memory,
     host: &HostMemory,
 ) -> impl Iterator<Item = Line<'a>> {
     let sizes = memory::sizes(memory, host);
     let stat = memory.stat.unwrap_or_default();
-    meminfo::lines(host_text).filter_map(move |line| match source(line.name, &sizes, &stat, host) {
+    host_text.meminfo().filter_map(move |line| match source(line.field, &sizes, &stat, host) {
         Source::Container(bytes) => Some(Line::Size { name: line.name, bytes }),
         Source::Host => Some(Line::AsIs(line.text)),
         Source::Absent => None,
     })
 }
 
-/// Where the number of the line `name` comes from.
-pub(super) fn source(name: &str, sizes: &Sizes, stat: &MemoryStat, host: &HostMemory) -> Source {
-    size_of(name, sizes, host)
-        .or_else(|| usage_of(name, stat, sizes.total))
-        .unwrap_or_else(|| if is_absent(name) { Source::Absent } else { Source::Host })
+/// Where the number of the line about `field` comes from.
+pub(super) fn source(field: Field, sizes: &Sizes, stat: &MemoryStat, host: &HostMemory) -> Source {
+    size_of(field, sizes, host)
+        .or_else(|| usage_of(field, stat, sizes.total))
+        .unwrap_or_else(|| if is_absent(field) { Source::Absent } else { Source::Host })
 }
 
 /// Lines that say how big the container is and how much is left.
-fn size_of(name: &str, sizes: &Sizes, host: &HostMemory) -> Option<Source> {
-    Some(Source::Container(match name {
-        "MemTotal" => sizes.total,
-        "MemFree" => sizes.free,
-        "MemAvailable" => sizes.available,
-        "SwapTotal" => sizes.swap.total,
-        "SwapFree" => sizes.swap.free,
-        "CommitLimit" => commit_limit(sizes, host),
+fn size_of(field: Field, sizes: &Sizes, host: &HostMemory) -> Option<Source> {
+    Some(Source::Container(match field {
+        Field::MemTotal => sizes.total,
+        Field::MemFree => sizes.free,
+        Field::MemAvailable => sizes.available,
+        Field::SwapTotal => sizes.swap.total,
+        Field::SwapFree => sizes.swap.free,
+        Field::CommitLimit => commit_limit(sizes, host),
         _another => return None,
     }))
 }
@@ -84,36 +84,36 @@ fn commit_limit(sizes: &Sizes, host: &HostMemory) -> u64 {
 }
 
 /// Lines that say what the container's memory is used for, from `memory.stat`.
-fn usage_of(name: &str, stat: &MemoryStat, total: u64) -> Option<Source> {
-    let bytes = match name {
+fn usage_of(field: Field, stat: &MemoryStat, total: u64) -> Option<Source> {
+    let bytes = match field {
         // A cgroup does not tell block devices' cache from files': all of it is in Cached.
-        "Buffers" => stat.file.map(|_in_cached| 0),
-        "Cached" => stat.file.map(|file| file.min(total)),
-        "SwapCached" => stat.swapcached,
-        "Active" => sum(stat.active_anon, stat.active_file),
-        "Inactive" => sum(stat.inactive_anon, stat.inactive_file),
-        "Active(anon)" => stat.active_anon,
-        "Inactive(anon)" => stat.inactive_anon,
-        "Active(file)" => stat.active_file,
-        "Inactive(file)" => stat.inactive_file,
-        "Unevictable" => stat.unevictable,
-        "Zswap" => stat.zswap,
-        "Zswapped" => stat.zswapped,
-        "Dirty" => stat.file_dirty,
-        "Writeback" => stat.file_writeback,
-        "AnonPages" => stat.anon,
-        "Mapped" => stat.file_mapped,
-        "Shmem" => stat.shmem,
-        "KReclaimable" | "SReclaimable" => stat.slab_reclaimable,
-        "SUnreclaim" => stat.slab_unreclaimable,
-        "Slab" => sum(stat.slab_reclaimable, stat.slab_unreclaimable),
-        "KernelStack" => stat.kernel_stack,
-        "PageTables" => stat.pagetables,
-        "SecPageTables" => stat.sec_pagetables,
-        "Percpu" => stat.percpu,
-        "AnonHugePages" => stat.anon_thp,
-        "ShmemHugePages" => stat.shmem_thp,
-        "FileHugePages" => stat.file_thp,
+        Field::Buffers => stat.file.map(|_in_cached| 0),
+        Field::Cached => stat.file.map(|file| file.min(total)),
+        Field::SwapCached => stat.swapcached,
+        Field::Active => sum(stat.active_anon, stat.active_file),
+        Field::Inactive => sum(stat.inactive_anon, stat.inactive_file),
+        Field::ActiveAnon => stat.active_anon,
+        Field::InactiveAnon => stat.inactive_anon,
+        Field::ActiveFile => stat.active_file,
+        Field::InactiveFile => stat.inactive_file,
+        Field::Unevictable => stat.unevictable,
+        Field::Zswap => stat.zswap,
+        Field::Zswapped => stat.zswapped,
+        Field::Dirty => stat.file_dirty,
+        Field::Writeback => stat.file_writeback,
+        Field::AnonPages => stat.anon,
+        Field::Mapped => stat.file_mapped,
+        Field::Shmem => stat.shmem,
+        Field::KReclaimable | Field::SReclaimable => stat.slab_reclaimable,
+        Field::SUnreclaim => stat.slab_unreclaimable,
+        Field::Slab => sum(stat.slab_reclaimable, stat.slab_unreclaimable),
+        Field::KernelStack => stat.kernel_stack,
+        Field::PageTables => stat.pagetables,
+        Field::SecPageTables => stat.sec_pagetables,
+        Field::Percpu => stat.percpu,
+        Field::AnonHugePages => stat.anon_thp,
+        Field::ShmemHugePages => stat.shmem_thp,
+        Field::FileHugePages => stat.file_thp,
         _another => return None,
     };
     Some(bytes.map_or(Source::Absent, Source::Container))
@@ -128,29 +128,26 @@ fn sum(one: Option<u64>, other: Option<u64>) -> Option<u64> {
 
 /// Lines that no cgroup counts and that would tell the host's size or the
 /// neighbours' usage.
-fn is_absent(name: &str) -> bool {
-    const ABSENT: &[&str] = &[
-        "HighTotal",
-        "HighFree",
-        "LowTotal",
-        "LowFree",
-        "MmapCopy",
-        "Mlocked",
-        "ShadowCallStack",
-        "Bounce",
-        "WritebackTmp",
-        "Committed_AS",
-        "VmallocUsed",
-        "ShmemPmdMapped",
-        "FilePmdMapped",
-        "CmaTotal",
-        "CmaFree",
-        "Unaccepted",
-        "Balloon",
-        "GPUActive",
-        "GPUReclaim",
-    ];
-    ABSENT.contains(&name) || name.starts_with("DirectMap")
+fn is_absent(field: Field) -> bool {
+    matches!(field, |Field::HighTotal| Field::HighFree
+        | Field::LowTotal
+        | Field::LowFree
+        | Field::MmapCopy
+        | Field::Mlocked
+        | Field::ShadowCallStack
+        | Field::Bounce
+        | Field::WritebackTmp
+        | Field::CommittedAs
+        | Field::VmallocUsed
+        | Field::ShmemPmdMapped
+        | Field::FilePmdMapped
+        | Field::CmaTotal
+        | Field::CmaFree
+        | Field::Unaccepted
+        | Field::Balloon
+        | Field::GpuActive
+        | Field::GpuReclaim
+        | Field::DirectMap)
 }
 
 #[cfg(test)]
@@ -158,6 +155,7 @@ mod tests {
     use cgroupfs::limit::Limit;
 
     use super::*;
+    use crate::host::meminfo::parse;
     use crate::readings::MemoryLevel;
 
     const HOST: &str = "\
@@ -182,8 +180,8 @@ Newcomer:             17 kB
     }
 
     fn kib(stat: MemoryStat, name: &str) -> Option<u64> {
-        let host = meminfo::parse(HOST);
-        lines(HOST, &memory(stat), &host).find_map(|line| match line {
+        let host = parse(HOST);
+        lines(&HOST.into(), &memory(stat), &host).find_map(|line| match line {
             Line::Size { name: found, bytes } if found == name => Some(bytes / 1024),
             Line::AsIs(text) if text.starts_with(name) => panic!("{name} is the host's"),
             _another => None,
@@ -255,8 +253,9 @@ Newcomer:             17 kB
 
     #[test]
     fn a_line_of_a_newer_kernel_stays_the_hosts() {
-        let host = meminfo::parse(HOST);
-        let lines: Vec<_> = lines(HOST, &memory(MemoryStat::default()), &host).collect();
+        let host = parse(HOST);
+        let text = HostText::from(HOST);
+        let lines: Vec<_> = lines(&text, &memory(MemoryStat::default()), &host).collect();
         assert_eq!(lines.last(), Some(&Line::AsIs("Newcomer:             17 kB")));
     }
 }

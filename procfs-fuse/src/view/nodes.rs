@@ -10,6 +10,7 @@ use cgroupfs::cpu_list::CpuList;
 use super::cpu;
 use super::meminfo::{Line as MeminfoLine, Source, source};
 use super::memory::{self, Sizes};
+use crate::host::meminfo::Field;
 use crate::host::node::{self, Node};
 use crate::readings::{Memory, Sample};
 
@@ -53,16 +54,16 @@ pub fn meminfo<'a>(sample: &'a Sample, memory: &Memory) -> Vec<Line<'a>> {
     let part = part_of(sample, memory);
     let is_only = part.is_all;
     let stat = memory.stat.filter(|_| is_only).unwrap_or_default();
-    let bytes = |name| match name {
-        "MemUsed" => Source::Container(part.sizes.total.saturating_sub(part.sizes.free)),
+    let bytes = |field| match field {
+        Field::MemUsed => Source::Container(part.sizes.total.saturating_sub(part.sizes.free)),
         // The kernel counts swapped pages that are in memory among them.
-        "FilePages" => stat.file.map_or(Source::Absent, |file| {
+        Field::FilePages => stat.file.map_or(Source::Absent, |file| {
             Source::Container(file.saturating_add(stat.swapcached.unwrap_or(0)))
         }),
-        _another => source(name, &part.sizes, &stat, &sample.host.memory),
+        _another => source(field, &part.sizes, &stat, &sample.host.memory),
     };
     let shown = |node::Line { node, line }| {
-        let line = match bytes(line.name) {
+        let line = match bytes(line.field) {
             Source::Container(bytes) => MeminfoLine::Size { name: line.name, bytes },
             Source::Host => MeminfoLine::AsIs(line.text),
             Source::Absent => return None,
