@@ -167,7 +167,9 @@ fn check_gone(group: &Path) -> Verdict {
 fn init_reaps_orphans() -> Verdict {
     // The inner shell leaves an orphan that ends at once; without an init that
     // reaps, it stays as a zombie.
-    let script = "sh -c 'true & exec true'; sleep 0.3; ps -eo stat,pid,cmd";
+    let script = "sh -c 'true & exec true'; for try in $(seq 100); do
+        ps -eo stat,pid,cmd >/tmp/processes; grep -q ^Z /tmp/processes || break; sleep 0.1
+    done; cat /tmp/processes";
     let ran = container::shell(&["--init"], script)?;
     ran.holds("there is no zombie", !ran.stdout.lines().any(|line| line.starts_with('Z')))?;
     ran.holds("process 1 is not the shell", !ran.stdout.contains("1 sh -c"))
@@ -264,11 +266,24 @@ fn starts_a_daemon_when_none_answers() -> Verdict {
         container::run_command(&["--view", &tree, "-m", "64m"], &["cat", "/proc/meminfo"])?;
     let ran = Ran::new(command.env("PATH", path));
     let stopped = Ran::new(Command::new("umount").arg(&tree));
+    // The daemon asks the holder of listeners to end, at a socket in the folder.
+    let gone = wait_until_gone(&folder.path().join(".fs.calls"));
     let ran = ran?.succeeded()?;
     ran.equal("MemTotal", &ran.meminfo("MemTotal")?, &(64 << 20))?;
     ran.equal("lines that say so", &ran.stderr.lines().count(), &1)?;
     ran.holds("it names the place", ran.stderr.contains(&tree))?;
-    stopped?.succeeded().map(drop)
+    stopped?.succeeded()?;
+    gone
+}
+
+/// Waits until a file is gone, far longer than it needs.
+fn wait_until_gone(path: &Path) -> Verdict {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while path.exists() {
+        ensure!(Instant::now() < deadline, "{} is still there", path.display());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Ok(())
 }
 
 fn short_forms() -> Verdict {
