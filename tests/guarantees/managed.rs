@@ -162,7 +162,7 @@ fn kept_is_continued() -> Verdict {
         serving.until("it is ready", || Ok(manager.state().ready > before))?;
     }
     readers.finish()?.nothing_wrong("twice nobody was left")?;
-    ensure!(serving.number("takeovers")? == 2, "{:#}", serving.status());
+    serving.tells("takeovers", 2)?;
     // A worker that hangs is noticed: the timer is a new one.
     kill(serving.worker()?.context("nobody serves")?, Signal::SIGSTOP)?;
     serving.until("it is replaced", || Ok(serving.number("takeovers")? == 3))?;

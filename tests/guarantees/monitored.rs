@@ -43,13 +43,16 @@ impl Monitored {
     /// `folder`.
     pub(crate) fn start(limit: u32, daemon: &Daemon, folder: &tempfile::TempDir) -> Result<Self> {
         let name = limit.to_string();
+        let seen = folder.path().join(&name);
+        // It may be looked at before the container has begun to write.
+        std::fs::write(&seen, "")?;
         let volume = format!("{}:/seen", folder.path().display());
         let view = daemon.mount_point();
         let view = view.to_str().context("a temporary folder has a plain name")?;
         let options = ["-m", &format!("{limit}m"), "--view", view, "-v", &volume];
         let pause = speed::time(PAUSE).as_secs_f64().to_string();
         let container = Container::start(&options, &["sh", "-c", MONITORS, &name, &pause])?;
-        Ok(Self { container, seen: folder.path().join(name), limit })
+        Ok(Self { container, seen, limit })
     }
 
     /// Its first process, as the host counts.

@@ -110,6 +110,19 @@ impl Serving {
         Ok(status.get(key).and_then(serde_json::Value::as_u64).unwrap_or(0))
     }
 
+    /// Fails unless a number of its status becomes `expected`. The keeper writes it when it
+    /// has let the next worker serve, so whoever was answered may look before.
+    pub(crate) fn tells(&self, key: &str, expected: u64) -> Verdict {
+        self.until(&format!("{key} is {expected}"), || Ok(self.number(key)? >= expected))?;
+        ensure!(self.number(key)? == expected, "{key} is not {expected}\n{:#}", self.status());
+        Ok(())
+    }
+
+    /// Waits until it is told that only the host's files are served, likewise.
+    pub(crate) fn tells_of_fallback(&self) -> Verdict {
+        self.until("the host's files are served", || Ok(self.is_fallback()))
+    }
+
     /// Whether only the host's files are served.
     pub(crate) fn is_fallback(&self) -> bool {
         self.status().get("fallback").is_some_and(|fallback| fallback == true)

@@ -106,8 +106,8 @@ fn six_are_stuck() -> Verdict {
     let serving = Serving::start(&[])?;
     let deaf = Deaf::new(Pid::this())?;
     deaf.read(&serving)?;
+    serving.tells_of_fallback()?;
     ensure!(serving.number("takeovers")? >= 6, "{:#}", serving.status());
-    ensure!(serving.is_fallback(), "{:#}", serving.status());
     // Somebody else's: the host's file, and at once.
     let group = Group::new(&["memory"])?;
     group.limit_memory(LIMIT)?;
@@ -153,7 +153,7 @@ fn all_are_stuck() -> Verdict {
     let mut file = fs::File::open(serving.file("proc/meminfo"))?;
     let deaf = Deaf::new(serving.keeper())?;
     deaf.read(&serving)?;
-    ensure!(serving.is_fallback(), "{:#}", serving.status());
+    serving.tells_of_fallback()?;
     let rare = silent_in(serving.keeper(), Path::new("/").join(RARE))?;
     let group = deaf.groups.first().context("no container")?;
     let read = cat(group, &serving.file(RARE))?;
@@ -187,7 +187,7 @@ fn never_ready() -> Verdict {
     let read = cat(&group, &serving.file("proc/meminfo"))?.succeeded()?;
     read.equal("MemTotal", &read.meminfo("MemTotal")?, &needs::host_meminfo("MemTotal"))?;
     ensure!(start.elapsed() < GIVEN_UP, "it took {:?}", start.elapsed());
-    ensure!(serving.is_fallback(), "{:#}", serving.status());
+    serving.tells_of_fallback()?;
     fs::remove_file(&obstacle)?;
     serving.until("a real worker serves", || Ok(!serving.is_fallback()))?;
     sees_its_limit(&serving)?;
