@@ -64,8 +64,8 @@ impl Group {
 
     /// The same hierarchy's group `path`.
     #[must_use]
-    pub fn at(&self, path: &str) -> Self {
-        Self { path: path.to_owned(), ..self.clone() }
+    pub fn at(self, path: String) -> Self {
+        Self { path, ..self }
     }
 
     /// The directory with its interface files.

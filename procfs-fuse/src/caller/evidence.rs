@@ -10,6 +10,12 @@ use std::fs::File;
 use std::sync::Arc;
 
 use cgroupfs::interface::with_text;
+use cgroupfs::membership::{self, Membership};
+
+use super::task::{Task, TaskError};
+
+/// The file of a task that tells its groups.
+pub(super) const GROUPS: &str = "cgroup";
 
 /// What was read about a task, and where to read it again.
 #[derive(Debug)]
@@ -39,8 +45,20 @@ impl Evidence {
 }
 
 impl KeptText {
-    pub(super) fn new(file: Arc<File>, text: &str) -> Self {
-        Self { file, text: text.into() }
+    /// What `file`, the one of `task` that tells its groups, says now.
+    ///
+    /// # Errors
+    ///
+    /// [`TaskError`] when the task has ended, or that is not understood.
+    pub(super) fn read(task: &Task, file: &Arc<File>) -> Result<(Membership, Self), TaskError> {
+        let told = with_text(file, |text| (membership::parse(text), text.into()));
+        let (membership, text) = told.map_err(|error| TaskError::new(&task.path(GROUPS), error))?;
+        let malformed = |source| TaskError::Format { path: task.path(GROUPS), source };
+        Ok((membership.map_err(malformed)?, Self { file: Arc::clone(file), text }))
+    }
+
+    pub(super) fn file(&self) -> &Arc<File> {
+        &self.file
     }
 
     fn is_the_same(&self) -> bool {
@@ -58,9 +76,9 @@ mod tests {
     fn either_file_that_says_something_else_ends_it() {
         let root = tempfile::tempdir().unwrap();
         let (own, init) = (root.path().join("own"), root.path().join("init"));
-        let kept = |path, text| {
+        let kept = |path, text: &str| {
             fs::write(path, text).unwrap();
-            KeptText::new(Arc::new(File::open(path).unwrap()), text)
+            KeptText { file: Arc::new(File::open(path).unwrap()), text: text.into() }
         };
         let evidence = Evidence::new(kept(&own, "0::/a\n"), Some(kept(&init, "0::/b\n")));
         assert!(evidence.holds());

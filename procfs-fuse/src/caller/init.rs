@@ -7,21 +7,21 @@
 //!
 //! What is kept per namespace is a descriptor of `/proc/INIT/cgroup`. It follows
 //! the init into other groups and fails once the init has ended, so neither a
-//! reused process id nor a reused namespace number can be mistaken for it.
+//! reused process id nor a reused namespace number can be mistaken for it. What else is
+//! told of an init is read when somebody needs it: most files do not.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use cgroupfs::interface::read_from_start;
-use cgroupfs::membership::{self, Membership};
+use cgroupfs::membership::Membership;
 use parking_lot::Mutex;
 
-use super::evidence::KeptText;
+use super::evidence::{GROUPS, KeptText};
 use super::task::{Task, TaskError};
 use super::task_files;
-use crate::sys::pid_namespace;
 
 /// Namespaces that may be remembered before those that ended are looked for.
 const FIRST_SWEEP: usize = 64;
@@ -52,24 +52,39 @@ struct Known {
     sweep_at: usize,
 }
 
+/// An init, for as long as it lives.
 #[derive(Debug)]
-struct KnownInit {
+pub struct KnownInit {
+    task: Task,
+    /// Its id, as our pid namespace numbers it.
     id: u32,
-    init: Init,
-    path: PathBuf,
-    membership: Arc<File>,
+    tick_ns: u64,
+    /// Where its groups are told; another process never speaks through it.
+    file: Arc<File>,
+    told: OnceLock<Init>,
 }
 
 /// What is found out about an init.
 #[derive(Debug)]
 pub(super) struct FoundInit {
-    /// Its id, as our pid namespace numbers it.
-    pub(super) id: u32,
-    pub(super) init: Init,
+    pub(super) known: Arc<KnownInit>,
     /// The groups that it is in now.
     pub(super) membership: Membership,
-    /// The file that said so.
-    pub(super) evidence: KeptText,
+    /// The file that said so, where that is not the asker's own.
+    pub(super) evidence: Option<KeptText>,
+}
+
+/// Whose init is looked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asker<'a> {
+    pub(super) id: u32,
+    pub(super) task: &'a Task,
+    /// The first process of its pid namespace, where the kernel says so.
+    pub(super) first: Option<u32>,
+    /// The groups that it is in itself,
+    pub(super) membership: &'a Membership,
+    /// and the file that said so.
+    pub(super) file: &'a Arc<File>,
 }
 
 impl Inits {
@@ -79,19 +94,18 @@ impl Inits {
         Self { proc, tick_ns, known: Mutex::new(known) }
     }
 
-    /// The init of the pid namespace `namespace`, in which `caller` is.
+    /// The init of the pid namespace `namespace`, in which `asker` is.
     ///
     /// # Errors
     ///
     /// [`TaskError`] when there is none any more, or the kernel hides it.
-    pub(super) fn of(&self, caller: &Task, namespace: u64) -> Result<FoundInit, TaskError> {
+    pub(super) fn of(&self, asker: &Asker<'_>, namespace: u64) -> Result<FoundInit, TaskError> {
         let known = self.known.lock().by_namespace.get(&namespace).cloned();
-        if let Some(found) = known.and_then(|known| known.look().ok()) {
+        if let Some(found) = known.and_then(|known| known.look(asker.id).ok()) {
             return Ok(found);
         }
-        let known = self.find(caller, namespace)?;
-        let found = known.look()?;
-        self.known.lock().remember(namespace, known);
+        let found = self.find(asker, namespace)?;
+        self.known.lock().remember(namespace, Arc::clone(&found.known));
         Ok(found)
     }
 
@@ -100,25 +114,24 @@ impl Inits {
         self.known.lock().forget_ended();
     }
 
-    fn find(&self, caller: &Task, namespace: u64) -> Result<KnownInit, TaskError> {
-        let id = translated(caller)
-            .or_else(|| self.among_parents(caller, namespace))
+    fn find(&self, asker: &Asker<'_>, namespace: u64) -> Result<FoundInit, TaskError> {
+        let id = asker
+            .first
+            .or_else(|| self.among_parents(asker.task, namespace))
             .or_else(|| self.among_all(namespace))
-            .ok_or_else(|| TaskError::NoInit { path: caller.path("ns/pid") })?;
-        self.known_init(id)
+            .ok_or_else(|| TaskError::NoInit { path: asker.task.path("ns/pid") })?;
+        // Who is the init itself need not be looked at twice.
+        if id == asker.id {
+            let known = self.known_init(id, asker.task.clone(), Arc::clone(asker.file));
+            return Ok(FoundInit { known, membership: asker.membership.clone(), evidence: None });
+        }
+        let task = Task::new(&self.proc, id);
+        let file = Arc::new(task.open(GROUPS)?);
+        self.known_init(id, task, file).look(asker.id)
     }
 
-    fn known_init(&self, id: u32) -> Result<KnownInit, TaskError> {
-        let task = Task::new(&self.proc, id);
-        // First, so that what follows is about a process that this one outlives.
-        let membership = Arc::new(task.open("cgroup")?);
-        let ticks = task.read("stat", task_files::start_ticks)?;
-        let ids = task_files::ids_by_namespace(&task.text("status")?);
-        let init = Init {
-            started_ns: ticks.saturating_mul(self.tick_ns),
-            depth: u32::try_from(ids.len().saturating_sub(1)).unwrap_or_default(),
-        };
-        Ok(KnownInit { id, init, path: task.path("cgroup"), membership })
+    fn known_init(&self, id: u32, task: Task, file: Arc<File>) -> Arc<KnownInit> {
+        Arc::new(KnownInit { task, id, tick_ns: self.tick_ns, file, told: OnceLock::new() })
     }
 
     /// The way up: orphans are adopted inside of their namespace, so it ends at
@@ -147,10 +160,6 @@ impl Inits {
     }
 }
 
-fn translated(caller: &Task) -> Option<u32> {
-    pid_namespace::process_in(&caller.open("ns/pid").ok()?, 1).ok()
-}
-
 fn is_init_of(proc: &Path, id: u32, namespace: u64) -> bool {
     let task = Task::new(proc, id);
     task.text("status").is_ok_and(|text| task_files::ids_by_namespace(&text).last() == Some(&1))
@@ -160,27 +169,46 @@ fn is_init_of(proc: &Path, id: u32, namespace: u64) -> bool {
 impl Known {
     /// Descriptors of ended inits are closed whenever the number of known ones
     /// has doubled, so that there are never more than twice as many as live.
-    fn remember(&mut self, namespace: u64, found: KnownInit) {
+    fn remember(&mut self, namespace: u64, found: Arc<KnownInit>) {
         if self.by_namespace.len() >= self.sweep_at {
             self.forget_ended();
         }
-        self.by_namespace.insert(namespace, Arc::new(found));
+        self.by_namespace.insert(namespace, found);
     }
 
     fn forget_ended(&mut self) {
-        self.by_namespace.retain(|_, known| known.look().is_ok());
+        self.by_namespace.retain(|_, known| known.lives());
         self.sweep_at = FIRST_SWEEP.max(self.by_namespace.len() * 2);
     }
 }
 
 impl KnownInit {
-    /// The groups that it is in now.
-    fn look(&self) -> Result<FoundInit, TaskError> {
-        let text = read_from_start(&self.membership)
-            .map_err(|source| TaskError::new(&self.path, source))?;
-        let membership = membership::parse(&text)
-            .map_err(|source| TaskError::Format { path: self.path.clone(), source })?;
-        let evidence = KeptText::new(Arc::clone(&self.membership), &text);
-        Ok(FoundInit { id: self.id, init: self.init, membership, evidence })
+    /// When it began, and where; read when it is first asked for.
+    ///
+    /// # Errors
+    ///
+    /// [`TaskError`] when it has ended, or the kernel hides it from us.
+    pub fn init(&self) -> Result<Init, TaskError> {
+        if let Some(told) = self.told.get() {
+            return Ok(*told);
+        }
+        let ticks = self.task.read("stat", task_files::start_ticks)?;
+        let ids = task_files::ids_by_namespace(&self.task.text("status")?);
+        // It lives still, so both were read of it, and of no other process with its id.
+        KeptText::read(&self.task, &self.file)?;
+        let depth = u32::try_from(ids.len().saturating_sub(1)).unwrap_or_default();
+        let started_ns = ticks.saturating_mul(self.tick_ns);
+        Ok(*self.told.get_or_init(|| Init { started_ns, depth }))
+    }
+
+    /// The groups that it is in now, to tell the task `asker`.
+    fn look(self: Arc<Self>, asker: u32) -> Result<FoundInit, TaskError> {
+        let (membership, told) = KeptText::read(&self.task, &self.file)?;
+        let evidence = Some(told).filter(|_it| self.id != asker);
+        Ok(FoundInit { known: self, membership, evidence })
+    }
+
+    fn lives(&self) -> bool {
+        self.file.read_at(&mut [0; 1], 0).is_ok()
     }
 }

@@ -15,16 +15,20 @@ mod task_files;
 
 pub(crate) use task_files::{ids_by_namespace, start_ticks, state};
 
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use cgroupfs::interface::read_from_start;
-use cgroupfs::membership::{self, Membership};
+use cgroupfs::membership::Membership;
 
+use crate::sys::pid_namespace;
 pub use evidence::Evidence;
-use evidence::KeptText;
-pub use init::Init;
-use init::Inits;
+use evidence::{GROUPS, KeptText};
+use init::{Asker, Inits};
+pub use init::{Init, KnownInit};
 pub use task::{Task, TaskError};
 
 /// What is known about the thread that opens a file.
@@ -41,8 +45,19 @@ pub struct Caller {
 pub enum PidNamespace {
     /// Ours, which is the host's.
     Host,
-    /// Another one, with its first process and the groups that one is in.
-    Other(Init, Membership),
+    /// Another one, with the groups that its first process is in.
+    Other(Membership),
+}
+
+/// What was found out about a thread.
+#[derive(Debug)]
+pub struct Identified {
+    /// What is known about it.
+    pub caller: Caller,
+    /// The first process of its pid namespace; `None` in the host's.
+    pub init: Option<Arc<KnownInit>>,
+    /// How to see that it still holds.
+    pub evidence: Evidence,
 }
 
 /// Identifies callers; one per process.
@@ -51,6 +66,8 @@ pub struct Callers {
     proc: PathBuf,
     inits: Inits,
     host: Namespaces,
+    /// Whether the kernel translates ids between pid namespaces, as far as is known.
+    translates: AtomicBool,
 }
 
 /// The namespaces that are the host's, by number.
@@ -72,28 +89,43 @@ impl Callers {
     pub fn new(proc: &Path, tick_ns: u64) -> Result<Self, TaskError> {
         let own = Task::named(proc, "self");
         let host = Namespaces { pid: own.namespace("pid")?, time: own.namespace("time")? };
-        Ok(Self { proc: proc.to_owned(), inits: Inits::new(proc.to_owned(), tick_ns), host })
+        let (proc, translates) = (proc.to_owned(), AtomicBool::new(true));
+        Ok(Self { inits: Inits::new(proc.clone(), tick_ns), proc, host, translates })
     }
 
-    /// What is known about the thread `id`, an id of our pid namespace, and how to
-    /// see that it still holds.
+    /// What is known about the thread `id`, an id of our pid namespace.
     ///
     /// # Errors
     ///
     /// [`TaskError`] when it has ended, or the kernel hides it from us.
-    pub fn identify(&self, id: u32) -> Result<(Caller, Evidence), TaskError> {
+    pub fn identify(&self, id: u32) -> Result<Identified, TaskError> {
         let task = Task::new(&self.proc, id);
-        let (membership, own) = membership_of(&task)?;
-        let (pid_namespace, init) = match task.namespace("pid")? {
-            Some(number) if Some(number) != self.host.pid => {
-                let found = self.inits.of(&task, number)?;
-                // Who is the init itself need not be looked at twice.
-                let evidence = Some(found.evidence).filter(|_it| found.id != id);
-                (PidNamespace::Other(found.init, found.membership), evidence)
-            }
-            _ => (PidNamespace::Host, None),
+        let (membership, own) = KeptText::read(&task, &Arc::new(task.open(GROUPS)?))?;
+        let (namespace, first) = self.pid_namespace(&task)?;
+        let Some(namespace) = namespace.filter(|_it| namespace != self.host.pid) else {
+            let caller = Caller { membership, pid_namespace: PidNamespace::Host };
+            return Ok(Identified { caller, init: None, evidence: Evidence::new(own, None) });
         };
-        Ok((Caller { membership, pid_namespace }, Evidence::new(own, init)))
+        let asker = Asker { id, task: &task, first, membership: &membership, file: own.file() };
+        let found = self.inits.of(&asker, namespace)?;
+        let caller = Caller { membership, pid_namespace: PidNamespace::Other(found.membership) };
+        let evidence = Evidence::new(own, found.evidence);
+        Ok(Identified { caller, init: Some(found.known), evidence })
+    }
+
+    /// The number of the pid namespace of `task`, and its first process where the kernel
+    /// tells that.
+    fn pid_namespace(&self, task: &Task) -> Result<(Option<u64>, Option<u32>), TaskError> {
+        if self.translates.load(Relaxed) {
+            match translated(task) {
+                Ok((number, first)) => return Ok((Some(number), Some(first))),
+                Err(error) if error.raw_os_error() == Some(libc::ENOTTY) => {
+                    self.translates.store(false, Relaxed);
+                }
+                Err(_hidden_or_gone) => {}
+            }
+        }
+        Ok((task.namespace("pid")?, None))
     }
 
     /// Closes what is kept open about pid namespaces that have ended.
@@ -131,12 +163,13 @@ impl Callers {
     }
 }
 
-/// The groups of `task`, and the file that says so.
-fn membership_of(task: &Task) -> Result<(Membership, KeptText), TaskError> {
-    const NAME: &str = "cgroup";
-    let file = task.open(NAME)?;
-    let text = read_from_start(&file).map_err(|error| TaskError::new(&task.path(NAME), error))?;
-    let membership = membership::parse(&text)
-        .map_err(|source| TaskError::Format { path: task.path(NAME), source })?;
-    Ok((membership, KeptText::new(Arc::new(file), &text)))
+/// The number of the pid namespace of `task`, and its first process; Linux 6.11.
+///
+/// # Errors
+///
+/// * `ENOTTY`: the kernel is older, or the machine is a captured one.
+fn translated(task: &Task) -> io::Result<(u64, u32)> {
+    let namespace = File::open(task.path("ns/pid"))?;
+    let first = pid_namespace::process_in(&namespace, 1)?;
+    Ok((namespace.metadata()?.ino(), first))
 }

@@ -92,7 +92,7 @@ fn identify(root: &Path, reader: u32) -> Result<(Groups, Option<u64>), CaptureEr
         return Err(CaptureError::NoProcess { pid: reader });
     }
     let tick_ns = 1_000_000_000 / ticks_per_second();
-    let (caller, _evidence) = Callers::new(&proc, tick_ns)?.identify(reader)?;
+    let caller = Callers::new(&proc, tick_ns)?.identify(reader)?.caller;
     let groups = scope::groups_of(&caller, &layout(root)?)?;
     Ok((groups, Task::new(&proc, reader).namespace("pid")?))
 }

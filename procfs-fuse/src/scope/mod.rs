@@ -39,15 +39,20 @@ pub type Groups = BTreeMap<Controller, Group>;
 pub fn groups_of(caller: &Caller, layout: &Layout) -> Result<Groups, PlaceError> {
     let init = match &caller.pid_namespace {
         PidNamespace::Host => None,
-        PidNamespace::Other(_, membership) => Some(membership),
+        PidNamespace::Other(membership) => Some(membership),
     };
+    // Nearly everybody is in the groups of the init, which then need not be looked for too.
+    let are_its = init == Some(&caller.membership);
     let mut groups = Groups::new();
     for controller in Controller::ALL {
         let Some(own) = locate(layout, &caller.membership, controller)? else { continue };
-        let init = init.map(|init| locate(layout, init, controller)).transpose()?.flatten();
-        let counting = counting_path(own.path(), init.as_ref().map(Group::path));
+        let elsewhere = init.filter(|_init| !are_its);
+        let elsewhere =
+            elsewhere.map(|init| locate(layout, init, controller)).transpose()?.flatten();
+        let init = if are_its { Some(&own) } else { elsewhere.as_ref() };
+        let counting = counting_path(own.path(), init.map(Group::path));
         if counting != "/" {
-            groups.insert(controller, own.at(&counting));
+            groups.insert(controller, own.at(counting));
         }
     }
     Ok(groups)
@@ -60,11 +65,11 @@ pub fn unified_group_of(caller: &Caller, layout: &Layout) -> Option<Group> {
     let own = layout.unified_group(&caller.membership)?;
     let counting = match &caller.pid_namespace {
         PidNamespace::Host => counting_path(own.path(), None),
-        PidNamespace::Other(_, membership) => {
+        PidNamespace::Other(membership) => {
             counting_path(own.path(), Some(layout.unified_group(membership)?.path()))
         }
     };
-    (counting != "/").then(|| own.at(&counting))
+    (counting != "/").then(|| own.at(counting))
 }
 
 /// The groups that somebody is in, for each controller that limits or counts them:
@@ -331,10 +336,7 @@ mod tests {
         let member = |text| cgroupfs::membership::parse(text).unwrap();
         let caller = Caller {
             membership: member("3:cpuset:/x\n2:memory:/box/in\n1:cpu:/\n"),
-            pid_namespace: PidNamespace::Other(
-                crate::caller::Init { started_ns: 0, depth: 1 },
-                member("3:cpuset:/x\n2:memory:/box\n1:cpu:/\n"),
-            ),
+            pid_namespace: PidNamespace::Other(member("3:cpuset:/x\n2:memory:/box\n1:cpu:/\n")),
         };
         let groups = groups_of(&caller, &layout).unwrap();
         let found: Vec<_> =

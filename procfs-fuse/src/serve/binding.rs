@@ -9,7 +9,7 @@ use std::error::Error;
 
 use super::opening::Opening;
 use super::{Fault, File, Server};
-use crate::caller::PidNamespace;
+use crate::caller::Identified;
 use crate::catalog::CATALOG;
 use crate::scope;
 
@@ -46,16 +46,13 @@ impl Server {
     }
 
     fn bind_or_fault(&self, process: u32) -> Result<Opening, Fault> {
-        let (caller, _evidence) = self.callers.identify(process)?;
+        let Identified { caller, init, .. } = self.callers.identify(process)?;
         let groups = scope::own_groups(&caller.membership, &*self.layout()?)?;
         if groups.is_empty() {
             return Ok(Opening::default());
         }
         let container = self.containers.identify(groups).map_err(|_gone| Fault::Gone)?;
-        let init = match caller.pid_namespace {
-            PidNamespace::Host => None,
-            PidNamespace::Other(init, _) => Some(init),
-        };
+        let init = init.map(|init| init.init()).transpose()?;
         let boottime_offset_ns = self.callers.boottime_offset_ns(process)?;
         Ok(Opening { groups: container.ids, init, boottime_offset_ns })
     }

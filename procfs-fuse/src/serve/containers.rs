@@ -36,6 +36,10 @@ const FIRST_SWEEP: usize = 64;
 /// new one then pays for a look at four, a microsecond each.
 const GONE_SHARE: usize = 4;
 
+/// One part in so many of the containers that may have open files loses them when there are
+/// too many: those that were not read for the longest time.
+const ROOM_SHARE: usize = 8;
+
 /// One container.
 #[derive(Debug)]
 pub(super) struct Container {
@@ -72,6 +76,8 @@ pub(super) struct Containers {
     reads_before: AtomicU64,
     memory: Box<dyn Memory>,
     counters: &'static Counters,
+    /// No more of them have open files: it is not noted when one closes them.
+    at_most_open: Mutex<usize>,
 }
 
 #[derive(Debug)]
@@ -93,6 +99,7 @@ impl Containers {
             reads_before: AtomicU64::new(0),
             memory: Box::new(NoMemory),
             counters: &super::UNWATCHED,
+            at_most_open: Mutex::default(),
         }
     }
 
@@ -132,15 +139,14 @@ impl Containers {
         if let Some(open) = &*container.open.lock() {
             return Some(Arc::clone(&open.files));
         }
-        if !container.is_there() {
+        let presence = container.presence();
+        if presence.is_none() && !container.is_there() {
             return None;
         }
         self.close_beyond_bound();
         let window = self.settings.memory_stat_sharing;
-        let new = || Open {
-            files: Arc::new(ContainerFiles::new(&self.proc, &container.groups, window)),
-            presence: container.presence(),
-        };
+        let files = Arc::new(ContainerFiles::new(&self.proc, &container.groups, window));
+        let new = || Open { files, presence };
         Some(Arc::clone(&container.open.lock().get_or_insert_with(new).files))
     }
 
@@ -246,13 +252,24 @@ impl Containers {
         !read.is_empty()
     }
 
-    /// Makes room for the files of one more container.
+    /// Makes room for the files of one more container; for more of them at once, so that not
+    /// each one pays for a look at all.
     fn close_beyond_bound(&self) {
+        let most = self.settings.kept_containers.max(1);
+        let mut at_most_open = self.at_most_open.lock();
+        *at_most_open += 1;
+        if *at_most_open <= most {
+            return;
+        }
         let known = self.known.read();
         let mut open: Vec<_> = known.open().collect();
-        let excess = (open.len() + 1).saturating_sub(self.settings.kept_containers.max(1));
-        open.sort_unstable_by_key(|container| container.last_read.load(Ordering::Relaxed));
-        open.into_iter().take(excess).for_each(|container| container.close());
+        *at_most_open = open.len() + 1;
+        if let Some(excess) = at_most_open.checked_sub(most).filter(|excess| *excess > 0) {
+            open.sort_unstable_by_key(|container| container.last_read.load(Ordering::Relaxed));
+            open.truncate(excess + most / ROOM_SHARE);
+            *at_most_open -= open.len();
+            open.into_iter().for_each(|container| container.close());
+        }
     }
 }
 
@@ -292,6 +309,7 @@ impl Container {
         })
     }
 
+    /// A sign of life of it; `None` when it is gone, and in a captured machine.
     fn presence(&self) -> Option<Presence> {
         let (group, id) = self.first_group()?;
         Presence::of(group, id).ok()

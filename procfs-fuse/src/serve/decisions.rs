@@ -16,15 +16,18 @@ use parking_lot::Mutex;
 
 use super::containers::Container;
 use super::opening::Opening;
-use crate::caller::Evidence;
+use crate::caller::{Evidence, KnownInit};
 
 /// What was decided about a task.
 #[derive(Debug)]
 pub(super) struct Decision {
-    /// For whom its files are, but for its time namespace, which may change.
+    /// For whom its files are, but for its time namespace, which may change, and for its
+    /// init, about which few files say anything.
     pub(super) opening: Opening,
     /// Its container; `None` for the host.
     pub(super) container: Option<Arc<Container>>,
+    /// The first process of its pid namespace; `None` in the host's, and for the host.
+    pub(super) init: Option<Arc<KnownInit>>,
     /// What it was made from: the task's groups and its init's,
     pub(super) evidence: Evidence,
     /// and where hierarchies are mounted.
@@ -49,12 +52,12 @@ pub(super) struct Decisions {
 impl Decision {
     pub(super) fn new(
         opening: Opening,
-        container: Option<Arc<Container>>,
+        (container, init): (Option<Arc<Container>>, Option<Arc<KnownInit>>),
         evidence: Evidence,
         layout: Arc<Layout>,
     ) -> Self {
         let (time, last_asked) = (Mutex::default(), AtomicU64::default());
-        Self { opening, container, evidence, layout, time, last_asked }
+        Self { opening, container, init, evidence, layout, time, last_asked }
     }
 
     fn holds(&self, layout: &Arc<Layout>) -> bool {

@@ -41,7 +41,7 @@ use std::time::Duration;
 
 use cgroupfs::layout::{self, Layout};
 
-use crate::caller::{Callers, PidNamespace, TaskError, cgroup_namespace};
+use crate::caller::{Callers, Identified, TaskError, cgroup_namespace};
 use crate::config::Settings;
 use crate::readings::{
     ActivityFiles, Clock, HostFiles, HostText, Load, Needs, Reader, Sample, Shared,
@@ -170,6 +170,11 @@ impl Server {
             None => self.decisions.keep(thread, self.look_at(thread, layout)?),
         };
         let mut opening = decision.opening;
+        if needs.intersects(Needs::TASKS | Needs::START)
+            && let Some(init) = &decision.init
+        {
+            opening.init = Some(init.init()?);
+        }
         if needs.contains(Needs::READER) && !opening.groups.is_empty() {
             opening.boottime_offset_ns = self.boottime_offset_ns(thread, &decision)?;
         }
@@ -177,18 +182,14 @@ impl Server {
     }
 
     fn look_at(&self, thread: u32, layout: Arc<Layout>) -> Result<Decision, Fault> {
-        let (caller, evidence) = self.callers.identify(thread)?;
+        let Identified { caller, init, evidence } = self.callers.identify(thread)?;
         let groups = scope::groups_of(&caller, &layout)?;
         if groups.is_empty() {
-            return Ok(Decision::new(Opening::default(), None, evidence, layout));
+            return Ok(Decision::new(Opening::default(), (None, None), evidence, layout));
         }
         let container = self.containers.identify(groups).map_err(|_gone| Fault::Gone)?;
-        let init = match caller.pid_namespace {
-            PidNamespace::Host => None,
-            PidNamespace::Other(init, _) => Some(init),
-        };
-        let opening = Opening { groups: container.ids, init, boottime_offset_ns: None };
-        Ok(Decision::new(opening, Some(container), evidence, layout))
+        let opening = Opening { groups: container.ids, ..Opening::default() };
+        Ok(Decision::new(opening, (Some(container), init), evidence, layout))
     }
 
     /// What the time namespace of `thread` adds; that of one namespace never changes.

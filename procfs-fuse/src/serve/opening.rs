@@ -33,7 +33,8 @@ const HAS_BOOTTIME_OFFSET: u64 = 1 << 33;
 pub struct Opening {
     /// The groups whose limits count; none for the host.
     pub groups: GroupIds,
-    /// The first process of the reader's pid namespace; `None` in the host's.
+    /// The first process of the reader's pid namespace; `None` in the host's, and where the
+    /// file says nothing that depends on it.
     pub init: Option<Init>,
     /// What the reader's time namespace adds to the host's `CLOCK_BOOTTIME`, in
     /// nanoseconds; `None` in the host's.

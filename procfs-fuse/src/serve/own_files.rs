@@ -32,7 +32,7 @@ pub fn own_files(
 ) -> Result<HashMap<&'static str, PathBuf>, Box<dyn Error + Send + Sync>> {
     let proc = root.join("proc");
     let callers = Callers::new(&proc, super::NS_PER_SEC / ticks_per_second())?;
-    let (caller, _evidence) = callers.identify(process)?;
+    let caller = callers.identify(process)?.caller;
     let mounts = fs::read_to_string(proc.join("self/mountinfo"))?;
     let layout = layout::parse(&mounts, root)?;
     let Some(group) = scope::unified_group_of(&caller, &layout) else {
