@@ -32,6 +32,7 @@ pub mod inject;
 pub mod keeper;
 pub mod log;
 pub mod metrics;
+pub mod moment;
 #[cfg(test)]
 mod numbers;
 pub mod private_mounts;

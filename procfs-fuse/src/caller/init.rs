@@ -62,6 +62,8 @@ pub struct KnownInit {
     /// Where its groups are told; another process never speaks through it.
     file: Arc<File>,
     told: OnceLock<Init>,
+    /// The groups that it was last seen in.
+    seen: Mutex<Option<Arc<KeptText>>>,
 }
 
 /// What is found out about an init.
@@ -71,7 +73,7 @@ pub(super) struct FoundInit {
     /// The groups that it is in now.
     pub(super) membership: Membership,
     /// The file that said so, where that is not the asker's own.
-    pub(super) evidence: Option<KeptText>,
+    pub(super) evidence: Option<Arc<KeptText>>,
 }
 
 /// Whose init is looked for.
@@ -131,7 +133,14 @@ impl Inits {
     }
 
     fn known_init(&self, id: u32, task: Task, file: Arc<File>) -> Arc<KnownInit> {
-        Arc::new(KnownInit { task, id, tick_ns: self.tick_ns, file, told: OnceLock::new() })
+        Arc::new(KnownInit {
+            task,
+            id,
+            tick_ns: self.tick_ns,
+            file,
+            told: OnceLock::new(),
+            seen: Mutex::default(),
+        })
     }
 
     /// The way up: orphans are adopted inside of their namespace, so it ends at
@@ -204,8 +213,17 @@ impl KnownInit {
     /// The groups that it is in now, to tell the task `asker`.
     fn look(self: Arc<Self>, asker: u32) -> Result<FoundInit, TaskError> {
         let (membership, told) = KeptText::read(&self.task, &self.file)?;
-        let evidence = Some(told).filter(|_it| self.id != asker);
+        let evidence = (self.id != asker).then(|| self.shared(told));
         Ok(FoundInit { known: self, membership, evidence })
+    }
+
+    /// What it told before, if that is the same.
+    fn shared(&self, told: KeptText) -> Arc<KeptText> {
+        let mut seen = self.seen.lock();
+        match &*seen {
+            Some(before) if before.says_what(&told) => Arc::clone(before),
+            _another => Arc::clone(seen.insert(Arc::new(told))),
+        }
     }
 
     fn lives(&self) -> bool {

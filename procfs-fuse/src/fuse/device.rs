@@ -22,12 +22,12 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd;
 
 use crate::fuse::filesystem::Filesystem;
-use crate::fuse::latest::Moment;
 use crate::fuse::rehearsal::Omission;
 use crate::fuse::reply::Reply;
 use crate::fuse::request::{Operation, Request};
 use crate::fuse::turns::{Order, Turn, Turns, TurnsOfRealms};
 use crate::log::limited;
+use crate::moment::Moment;
 use crate::shared::Shared;
 use crate::shared::counters::{self, Asked};
 use crate::shared::header::WATCH_INTERVAL;

@@ -26,7 +26,8 @@ use crate::fuse::source::Source;
 use crate::fuse::tree::{Place, Tree};
 use crate::fuse::turns::{Askers, lower_half};
 use crate::log::limited;
-use crate::serve::{File, Kind, Numbered, Numbers, OPENING_WORDS, Opening, Shown};
+use crate::moment::Waited;
+use crate::serve::{Asker, File, Kind, Numbered, Numbers, OPENING_WORDS, Opening, Shown};
 use crate::shared::Shared;
 use crate::shared::counters::Outcome;
 use crate::shared::slots::{Realm, Slot};
@@ -245,7 +246,9 @@ impl Filesystem {
         if self.is_quarantined(pair, slot, place.path()) {
             None
         } else {
-            self.source.open(place.file(), request.tid)
+            let waited = |since| Waited { since, until: self.latest.moment() };
+            let asker = Asker { thread: request.tid, waited: request.since.map(waited) };
+            self.source.open(place.file(), asker)
         }
     }
 

@@ -1,14 +1,7 @@
 //! The latest texts, each of which answers everybody who waits for it.
 //!
-//! Where many ask at once, requests wait for their turn ([`turns`](super::turns)). A text
-//! whose reading began *after* a request had been taken from the kernel tells that asker a
-//! moment between question and answer, as one of its own would. So nothing is older for it:
-//! nobody can tell, by whatever means, that it was read for another. What only grows does not
-//! shrink either: whoever asks again does so after this answer, and gets what was begun
-//! after that.
-//!
-//! Moments are counted, not timed: taking a request is one, and so is beginning a reading.
-//! They are told apart on every machine, whatever its clocks do.
+//! A text whose reading began after a request had been taken is as good for that asker as
+//! one of its own: [`moment`](crate::moment) says why.
 //!
 //! Nobody waits for a reading of another thread: two that come at once read both. Texts are
 //! there while requests wait, in this process alone; a successor reads anew.
@@ -16,10 +9,9 @@
 //! What this module does not do: say who waits (`turns`), or whose file it is
 //! ([`filesystem`](super::filesystem)).
 
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
-
 use parking_lot::Mutex;
 
+use crate::moment::{Moment, Moments};
 use crate::serve::OPENING_WORDS;
 
 /// Texts that there may be at once: of a few files, for a few containers.
@@ -27,10 +19,6 @@ const TEXTS: usize = 16;
 
 /// Longest text that is kept, in bytes: 512 KiB are in use at most, while requests wait.
 const LENGTH: usize = 32 << 10;
-
-/// A place in the order of all requests and readings of this worker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub(crate) struct Moment(u64);
 
 /// All that a text depends on, but for the moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +32,7 @@ pub(crate) struct Subject {
 /// The latest texts of this worker.
 #[derive(Debug, Default)]
 pub(crate) struct Latest {
-    moments: AtomicU64,
+    moments: Moments,
     texts: Mutex<Vec<Text>>,
 }
 
@@ -59,7 +47,7 @@ struct Text {
 impl Latest {
     /// This moment: after all those before, whichever thread's.
     pub(crate) fn moment(&self) -> Moment {
-        Moment(self.moments.fetch_add(1, SeqCst))
+        self.moments.now()
     }
 
     /// Replaces `out` by the text about `subject` whose reading began after `since`; false

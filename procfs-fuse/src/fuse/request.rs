@@ -6,7 +6,7 @@
 //! Kernel source of truth: `struct fuse_in_header` and the `fuse_*_in` that
 //! follow it, in `include/uapi/linux/fuse.h`.
 
-use crate::fuse::latest::Moment;
+use crate::moment::Moment;
 
 /// One request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,7 +6,9 @@ use std::io;
 use std::path::Path;
 
 use crate::fuse::rehearsal::Rehearsal;
-use crate::serve::{File, Numbered, Numbers, OPENING_WORDS, Opening, Server, Shown, path_of};
+use crate::serve::{
+    Asker, File, Numbered, Numbers, OPENING_WORDS, Opening, Server, Shown, path_of,
+};
 
 /// Where texts come from.
 #[derive(Debug)]
@@ -21,9 +23,13 @@ pub enum Source {
 impl Source {
     /// Decides for whom `file` is opened, or who looks where there is none, if that
     /// can be decided.
-    pub(crate) fn open(&self, file: Option<File<'_>>, tid: u32) -> Option<[u64; OPENING_WORDS]> {
+    pub(crate) fn open(
+        &self,
+        file: Option<File<'_>>,
+        asker: Asker,
+    ) -> Option<[u64; OPENING_WORDS]> {
         match self {
-            Self::Server(server, _rehearsals) => Some(server.open(file, tid).to_words()),
+            Self::Server(server, _rehearsals) => Some(server.open(file, asker).to_words()),
             Self::Host => None,
         }
     }

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::Seq
 
 use parking_lot::Mutex;
 
-use crate::fuse::latest::Moment;
+use crate::moment::Moment;
 use crate::shared::counters::Counter;
 use crate::shared::slots::Realm;
 use crate::shared::waiting::PLACES;

@@ -30,7 +30,7 @@ impl Server {
     }
 
     fn sample_for(&self, needs: Needs, thread: u32) -> Option<Sample> {
-        let sample = self.decide(needs, thread).and_then(|opening| {
+        let sample = self.decide(needs, thread.into()).and_then(|opening| {
             if opening.groups.is_empty() {
                 return Ok(None);
             }

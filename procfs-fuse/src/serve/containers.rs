@@ -24,6 +24,7 @@ use super::memory::{Memory, NoMemory};
 use super::opening::{GroupIds, id_of};
 use crate::config::Settings;
 use crate::history::{History, LoadShown};
+use crate::moment::{Seen, Waited};
 use crate::readings::ContainerFiles;
 use crate::sampler::LoadAverage;
 use crate::scope::Groups;
@@ -54,6 +55,7 @@ pub(super) struct Container {
     /// When its oldest task began; looked for once, where there is no init.
     pub(super) oldest_start_ns: Mutex<Option<u64>>,
     last_read: AtomicU64,
+    seen: Seen,
 }
 
 /// What is open of a container.
@@ -283,6 +285,7 @@ impl Container {
             load: Arc::default(),
             oldest_start_ns: Mutex::default(),
             last_read: AtomicU64::new(0),
+            seen: Seen::default(),
         }
     }
 
@@ -299,6 +302,11 @@ impl Container {
             return presence.lasts();
         }
         self.first_group().is_some_and(|(group, id)| id_of(group).is_ok_and(|found| found == id))
+    }
+
+    /// The same; for a request that has waited, that it was there since does as well.
+    pub(super) fn was_there(&self, asked: Option<Waited>) -> bool {
+        self.seen.or_look(asked, || self.is_there())
     }
 
     /// True when it can be told that its groups were removed: an error may be anybody's.

@@ -14,9 +14,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use cgroupfs::layout::Layout;
 use parking_lot::Mutex;
 
+use super::Asker;
 use super::containers::Container;
 use super::opening::Opening;
 use crate::caller::{Evidence, KnownInit};
+use crate::moment::Waited;
 
 /// What was decided about a task.
 #[derive(Debug)]
@@ -60,10 +62,10 @@ impl Decision {
         Self { opening, container, init, evidence, layout, time, last_asked }
     }
 
-    fn holds(&self, layout: &Arc<Layout>) -> bool {
+    fn holds(&self, layout: &Arc<Layout>, asked: Option<Waited>) -> bool {
         (Arc::ptr_eq(&self.layout, layout) || self.layout == *layout)
-            && self.evidence.holds()
-            && self.container.as_ref().is_none_or(|container| container.is_there())
+            && self.evidence.holds(asked)
+            && self.container.as_ref().is_none_or(|container| container.was_there(asked))
     }
 }
 
@@ -78,11 +80,12 @@ impl Decisions {
         }
     }
 
-    /// What was decided about the task `id`, if that still holds.
-    pub(super) fn find(&self, id: u32, layout: &Arc<Layout>) -> Option<Arc<Decision>> {
-        let found = self.by_task.lock().get(&id).cloned()?;
+    /// What was decided about a task, if that still holds or, for one that has waited, did
+    /// since it asked.
+    pub(super) fn find(&self, asker: Asker, layout: &Arc<Layout>) -> Option<Arc<Decision>> {
+        let found = self.by_task.lock().get(&asker.thread).cloned()?;
         self.mark(&found);
-        found.holds(layout).then_some(found)
+        found.holds(layout, asker.waited).then_some(found)
     }
 
     /// Keeps what was decided about the task `id`.

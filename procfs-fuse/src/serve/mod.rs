@@ -43,6 +43,7 @@ use cgroupfs::layout::{self, Layout};
 
 use crate::caller::{Callers, Identified, TaskError, cgroup_namespace};
 use crate::config::Settings;
+use crate::moment::Waited;
 use crate::readings::{
     ActivityFiles, Clock, HostFiles, HostText, Load, Needs, Reader, Sample, Shared,
     ticks_per_second,
@@ -68,6 +69,22 @@ pub enum Shown {
     Host,
     /// The host's, because the container's could not be told.
     HostInstead,
+}
+
+/// Who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asker {
+    /// The thread id that FUSE reports, 0 when it is outside our pid namespace.
+    pub thread: u32,
+    /// For how long it has waited, if it has.
+    pub waited: Option<Waited>,
+}
+
+impl From<u32> for Asker {
+    /// A thread that is answered at once.
+    fn from(thread: u32) -> Self {
+        Self { thread, waited: None }
+    }
 }
 
 /// How long one look at what is mounted answers: hierarchies hardly ever move.
@@ -146,26 +163,25 @@ impl Server {
         let _told_later = self.host.facts(Needs::MEMORY);
     }
 
-    /// Decides for whom `file` is opened, or who looks where there is none;
-    /// `thread` is the thread id that FUSE reports, 0 when it is outside our pid
-    /// namespace.
+    /// Decides for whom `file` is opened, or who looks where there is none.
     ///
     /// Never fails: who cannot be identified is shown the host's file.
-    pub fn open(&self, file: Option<File<'_>>, thread: u32) -> Opening {
+    pub fn open(&self, file: Option<File<'_>>, asker: impl Into<Asker>) -> Opening {
         self.activity.note();
         let needs = file.map_or(Needs::empty(), |file| file.entry.needs);
-        self.decide(needs, thread).unwrap_or_else(|fault| {
+        self.decide(needs, asker.into()).unwrap_or_else(|fault| {
             self.faults.note(&fault);
             Opening::default()
         })
     }
 
-    fn decide(&self, needs: Needs, thread: u32) -> Result<Opening, Fault> {
+    fn decide(&self, needs: Needs, asker: Asker) -> Result<Opening, Fault> {
+        let thread = asker.thread;
         if thread == 0 {
             return Err(Fault::Unseen);
         }
         let layout = self.layout()?;
-        let decision = match self.decisions.find(thread, &layout) {
+        let decision = match self.decisions.find(asker, &layout) {
             Some(decision) => decision,
             None => self.decisions.keep(thread, self.look_at(thread, layout)?),
         };
