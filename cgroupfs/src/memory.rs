@@ -22,7 +22,7 @@ pub struct MemoryLevel {
     pub limit: Limit,
     /// `memory.current` or `memory.usage_in_bytes`, in bytes.
     pub usage: u64,
-    /// Swap at this level; `None` without swap accounting.
+    /// Swap at this level; `None` without swap accounting, and when not asked for.
     pub swap: Option<SwapLevel>,
 }
 
@@ -63,7 +63,8 @@ impl MemoryFiles {
         Self { version, levels: levels.iter().map(|dir| LevelFiles::new(version, dir)).collect() }
     }
 
-    /// Limit and usage of the group itself, then of each ancestor below the root.
+    /// Limit and usage of the group itself, then of each ancestor below the root; those of
+    /// swap too if `with_swap`, for as many reads again.
     ///
     /// A level without the memory controller (v2 may enable it for a part of the
     /// tree only) is left out: its memory is counted by the next level up.
@@ -71,8 +72,8 @@ impl MemoryFiles {
     /// # Errors
     ///
     /// [`ReadError`] of the first file that fails.
-    pub fn levels(&self) -> Result<OfLevels<MemoryLevel>, ReadError> {
-        let levels = self.levels.iter().map(|files| files.read(self.version));
+    pub fn levels(&self, with_swap: bool) -> Result<OfLevels<MemoryLevel>, ReadError> {
+        let levels = self.levels.iter().map(|files| files.read(self.version, with_swap));
         levels.filter_map(Result::transpose).collect()
     }
 
@@ -126,7 +127,7 @@ impl LevelFiles {
         Ok(MemoryStat { slab_reclaimable: reclaimable, slab_unreclaimable: kernel, ..stat })
     }
 
-    fn read(&self, version: Version) -> Result<Option<MemoryLevel>, ReadError> {
+    fn read(&self, version: Version, with_swap: bool) -> Result<Option<MemoryLevel>, ReadError> {
         let parse_limit = match version {
             Version::V1 => limit::parse_v1,
             Version::V2 => limit::parse_v2,
@@ -135,7 +136,9 @@ impl LevelFiles {
             return Ok(None);
         };
         let usage = self.usage.read(parse_bytes)?;
-        let Some(swap_limit) = self.swap_limit.read_if_present(parse_limit)? else {
+        let swap_limit =
+            if with_swap { self.swap_limit.read_if_present(parse_limit)? } else { None };
+        let Some(swap_limit) = swap_limit else {
             return Ok(Some(MemoryLevel { limit, usage, swap: None }));
         };
         let swap = SwapLevel { limit: swap_limit, usage: self.swap_usage.read(parse_bytes)? };
@@ -188,7 +191,11 @@ mod tests {
     #[track_caller]
     fn check(version: Version, path: &str, files: &[(&str, &str)], levels: &[MemoryLevel]) {
         let (_root, group) = group_with(version, path, files);
-        assert_eq!(MemoryFiles::new(&group).levels().unwrap().as_slice(), levels);
+        let files = MemoryFiles::new(&group);
+        assert_eq!(files.levels(true).unwrap().as_slice(), levels);
+        let without: Vec<_> =
+            levels.iter().map(|level| MemoryLevel { swap: None, ..*level }).collect();
+        assert_eq!(files.levels(false).unwrap().as_slice(), without);
     }
 
     fn level(limit: Limit, usage: u64, swap: Option<(Limit, u64)>) -> MemoryLevel {
@@ -284,6 +291,6 @@ mod tests {
     fn a_removed_group_is_an_error_not_an_unlimited_one() {
         let (root, group) = group_with(Version::V2, "/a", &[]);
         fs::remove_dir(root.path().join("a")).unwrap();
-        assert!(matches!(MemoryFiles::new(&group).levels(), Err(ReadError::Gone { .. })));
+        assert!(matches!(MemoryFiles::new(&group).levels(true), Err(ReadError::Gone { .. })));
     }
 }

@@ -90,7 +90,7 @@ impl ContainerFiles {
 
     fn memory(&self, needs: Needs) -> Result<Option<Memory>, ReadingError> {
         let Some(files) = &self.memory else { return Ok(None) };
-        let levels = files.levels()?;
+        let levels = files.levels(needs.contains(Needs::SWAP))?;
         // No level has the controller: nothing is limited or counted.
         if levels.is_empty() {
             return Ok(None);

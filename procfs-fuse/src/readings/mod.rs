@@ -45,7 +45,7 @@ bitflags! {
     /// The readings that a file is computed from.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub struct Needs: u32 {
-        /// [`Container::memory`] without its `stat`, and [`Host::memory`].
+        /// [`Container::memory`] without its `stat` and its swap, and [`Host::memory`].
         const MEMORY = 1 << 0;
         /// [`Memory::stat`]: dear on v2, where it flushes statistics.
         const MEMORY_STAT = 1 << 1;
@@ -75,6 +75,9 @@ bitflags! {
         const START = 1 << 13;
         /// [`Host::device`].
         const DEVICE = 1 << 14;
+        /// Swap of [`Container::memory`], beside [`MEMORY`](Self::MEMORY); no row of the
+        /// catalogue asks for it, but whoever reads for one, where the host has swap.
+        const SWAP = 1 << 15;
     }
 }
 

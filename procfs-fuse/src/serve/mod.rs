@@ -334,13 +334,15 @@ impl Server {
             None => HostText::default(),
         };
         let files = self.containers.files(container).ok_or(Fault::Gone)?;
+        let mut host = self.host.facts(needs)?;
+        // Where the host has no swap, no container has any, whatever its limit.
+        let needs = if host.memory.swap_total > 0 { needs | Needs::SWAP } else { needs };
         let now_ns = self.clock.now_ns().map_err(Fault::Clock)?;
         let depth = opening.init.map_or(0, |init| init.depth);
         let mut readings = files.read(needs, depth)?;
         if needs.contains(Needs::START) {
             readings.started_ns = self.started_ns(opening, container, files.activity())?;
         }
-        let mut host = self.host.facts(needs)?;
         if needs.contains(Needs::DEVICE) {
             host.device = file.and_then(|file| self.host.device(file.path));
         }
