@@ -36,6 +36,8 @@ pub struct HostFiles {
     files: RwLock<HashMap<String, Arc<HostFile>>>,
     online: Shared<CpuList>,
     memory: Shared<HostMemory>,
+    page_size: u64,
+    ticks_per_second: u64,
 }
 
 #[derive(Debug)]
@@ -54,6 +56,8 @@ impl HostFiles {
             files: RwLock::default(),
             online: Shared::new(window),
             memory: Shared::new(window),
+            page_size: page_size(),
+            ticks_per_second: ticks_per_second(),
         }
     }
 
@@ -107,8 +111,8 @@ impl HostFiles {
             memory,
             nodes,
             device: None,
-            page_size: page_size(),
-            ticks_per_second: ticks_per_second(),
+            page_size: self.page_size,
+            ticks_per_second: self.ticks_per_second,
         })
     }
 
