@@ -18,7 +18,7 @@ use crate::inject;
 use crate::keeper;
 use crate::shared::counters::Counters;
 use crate::shared::descriptors;
-use crate::sys::{descriptor, shared_memory};
+use crate::sys::{allocator, descriptor, shared_memory};
 
 /// A process of the daemon.
 #[derive(Debug, Subcommand)]
@@ -85,6 +85,8 @@ pub(super) struct AnswererArgs {
 impl Process {
     /// Becomes it.
     pub(super) fn run(self) -> ExitCode {
+        // What understood the command line was large, and these processes live long.
+        allocator::give_back();
         match self {
             Self::Keeper(args) => keeper(args),
             Self::Worker(args) => worker(args),

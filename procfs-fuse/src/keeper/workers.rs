@@ -111,8 +111,10 @@ impl Keeper {
         };
         let now = clock::boottime_ns();
         let (mut busy, mut hung) = (false, false);
-        // Slots of dead workers are busy while the one that serves answers them.
-        for slot in self.shared.banks.iter().flat_map(|bank| &bank.slots) {
+        // Slots of dead workers are busy while the one that serves answers them. Those of a free
+        // bank may never have been used, and looking would bring their pages into being.
+        let banks = self.shared.banks.iter().filter(|bank| bank.state() != State::Free);
+        for slot in banks.flat_map(|bank| &bank.slots) {
             let since = slot.busy_since.load(SeqCst);
             busy |= since != 0;
             if since != 0 && now.saturating_sub(since) > HUNG_AFTER_NS {

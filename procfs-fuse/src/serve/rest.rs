@@ -10,6 +10,7 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 
 use super::Server;
+use crate::sys::allocator;
 
 /// How long what is not used stays: between this and twice as long. Longer than the
 /// pauses of whoever looks every few seconds, or of a scraper.
@@ -47,8 +48,11 @@ impl Server {
     pub fn give_back(&self) -> ! {
         loop {
             self.activity.wait();
-            while self.activity.was_used.swap(false, Relaxed) | self.close_idle() {
+            let mut is_any_left = true;
+            while is_any_left {
                 std::thread::sleep(REST);
+                is_any_left = self.activity.was_used.swap(false, Relaxed) | self.close_idle();
+                allocator::give_back();
             }
         }
     }

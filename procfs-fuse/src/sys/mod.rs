@@ -6,6 +6,7 @@
 pub mod affinity;
 #[cfg(test)]
 pub(crate) mod allocations;
+pub mod allocator;
 pub mod capabilities;
 pub mod clock;
 pub mod crash;
