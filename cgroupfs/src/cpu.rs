@@ -7,6 +7,7 @@
 //! policy and lives in `procfs-fuse/src/view/cpu.rs`.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::bandwidth::{Bandwidth, parse_cfs_period, parse_cfs_quota, parse_cpu_max};
 use crate::cpu_list::{self, CpuList};
@@ -27,14 +28,14 @@ enum BandwidthFile {
 impl BandwidthFiles {
     /// The files of `group`; they are opened when they are first read.
     pub fn new(group: &Group) -> Self {
-        let file = |dir: &Path| match group.version() {
+        let file = |dir: &Arc<Path>| match group.version() {
             Version::V1 => BandwidthFile::V1 {
                 quota: InterfaceFile::new(dir, "cpu.cfs_quota_us"),
                 period: InterfaceFile::new(dir, "cpu.cfs_period_us"),
             },
             Version::V2 => BandwidthFile::V2(InterfaceFile::new(dir, "cpu.max")),
         };
-        Self(group.levels().iter().map(|dir| file(dir)).collect())
+        Self(group.levels().iter().map(file).collect())
     }
 
     /// Bandwidth of the group itself, then of each ancestor below the root; levels that
@@ -78,13 +79,13 @@ impl CpusetFiles {
     }
 
     /// The files by their names on v1 and on v2.
-    fn named(group: &Group, [v1, v2]: [&str; 2]) -> Self {
+    fn named(group: &Group, [v1, v2]: [&'static str; 2]) -> Self {
         let name = match group.version() {
             Version::V1 => v1,
             Version::V2 => v2,
         };
         let mut dirs = group.levels();
-        dirs.push(group.root_dir().to_owned());
+        dirs.push(group.root_dir().into());
         Self(dirs.iter().map(|dir| InterfaceFile::new(dir, name)).collect())
     }
 
@@ -125,7 +126,7 @@ pub enum CpuUsageFiles {
 impl CpuUsageFiles {
     /// The files of `group` (of the cpuacct controller on v1).
     pub fn new(group: &Group) -> Self {
-        let dir = group.dir();
+        let dir = group.dir().into();
         let file = |name| InterfaceFile::new(&dir, name);
         match group.version() {
             Version::V1 => Self::V1 {

@@ -6,6 +6,7 @@
 //! (the root has no limits; it *is* the machine).
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use smallvec::SmallVec;
 
@@ -32,19 +33,24 @@ impl Version {
     }
 }
 
-/// A control group of one hierarchy.
+/// A control group of one hierarchy. Copies share their texts, which are kept for each container
+/// and controller.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Group {
     version: Version,
-    mount_point: PathBuf,
-    path: String,
+    mount_point: Arc<Path>,
+    path: Arc<str>,
 }
 
 impl Group {
     /// The group `path` (absolute: `/` is the hierarchy's root, or the topmost
     /// group that we can see) of the hierarchy mounted at `mount_point`.
-    pub fn new(version: Version, mount_point: PathBuf, path: String) -> Self {
-        Self { version, mount_point, path }
+    pub fn new(
+        version: Version,
+        mount_point: impl Into<Arc<Path>>,
+        path: impl Into<Arc<str>>,
+    ) -> Self {
+        Self { version, mount_point: mount_point.into(), path: path.into() }
     }
 
     /// The version that its interface files follow.
@@ -59,13 +65,13 @@ impl Group {
 
     /// True for the root, which has no limits.
     pub fn is_root(&self) -> bool {
-        self.path == "/"
+        &*self.path == "/"
     }
 
     /// The same hierarchy's group `path`.
     #[must_use]
-    pub fn at(self, path: String) -> Self {
-        Self { path, ..self }
+    pub fn at(self, path: impl Into<Arc<str>>) -> Self {
+        Self { path: path.into(), ..self }
     }
 
     /// The directory with its interface files.
@@ -75,12 +81,12 @@ impl Group {
 
     /// The directories of the group itself and of each ancestor below the root,
     /// in this order; none for the root.
-    pub fn levels(&self) -> Vec<PathBuf> {
+    pub fn levels(&self) -> Vec<Arc<Path>> {
         let relative = Path::new(self.path.trim_start_matches('/'));
         relative
             .ancestors()
             .filter(|ancestor| !ancestor.as_os_str().is_empty())
-            .map(|ancestor| self.mount_point.join(ancestor))
+            .map(|ancestor| self.mount_point.join(ancestor).into())
             .collect()
     }
 
@@ -98,7 +104,7 @@ mod tests {
     fn check(path: &str, dir: &str, levels: &[&str]) {
         let group = Group::new(Version::V2, PathBuf::from("/cg"), path.to_owned());
         assert_eq!(group.dir(), Path::new(dir), "{path}");
-        assert_eq!(group.levels(), levels.iter().map(PathBuf::from).collect::<Vec<_>>(), "{path}");
+        assert_eq!(group.levels(), levels.iter().map(|level| Path::new(level).into()).collect::<Vec<_>>(), "{path}");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::io::{self, ErrorKind};
 use std::mem::MaybeUninit;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use crate::format::FormatError;
 
@@ -69,16 +69,20 @@ impl ReadError {
 }
 
 /// One interface file; opened at its first reading.
+///
+/// A container has some thirty of them, so it knows where it is in few bytes: its directory
+/// is told once for all files in it.
 #[derive(Debug)]
 pub struct InterfaceFile {
-    path: PathBuf,
+    dir: Arc<Path>,
+    name: &'static str,
     file: OnceLock<File>,
 }
 
 impl InterfaceFile {
     /// The file `name` of the group at `dir`; nothing is opened yet.
-    pub fn new(dir: &Path, name: &str) -> Self {
-        Self { path: dir.join(name), file: OnceLock::new() }
+    pub fn new(dir: &Arc<Path>, name: &'static str) -> Self {
+        Self { dir: Arc::clone(dir), name, file: OnceLock::new() }
     }
 
     /// Reads the file and understands it by `parse`.
@@ -91,7 +95,7 @@ impl InterfaceFile {
         parse: impl FnOnce(&str) -> Result<T, FormatError>,
     ) -> Result<T, ReadError> {
         let parsed = self.with_text(parse).map_err(|error| self.failure(error))?;
-        parsed.map_err(|source| ReadError::Format { path: self.path.clone(), source })
+        parsed.map_err(|source| ReadError::Format { path: self.path(), source })
     }
 
     /// As [`read`](Self::read), with `None` for a file that the group does not have.
@@ -110,11 +114,15 @@ impl InterfaceFile {
         }
     }
 
+    fn path(&self) -> PathBuf {
+        self.dir.join(self.name)
+    }
+
     fn with_text<T>(&self, look: impl FnOnce(&str) -> T) -> io::Result<T> {
         let file = match self.file.get() {
             Some(file) => file,
             None => {
-                let opened = File::open(&self.path)?;
+                let opened = File::open(self.path())?;
                 self.file.get_or_init(|| opened)
             }
         };
@@ -122,11 +130,10 @@ impl InterfaceFile {
     }
 
     fn failure(&self, source: io::Error) -> ReadError {
-        let path = self.path.clone();
-        let dir_is_there = || path.parent().is_some_and(Path::is_dir);
+        let path = self.path();
         match source.kind() {
-            ErrorKind::NotFound if dir_is_there() => {
-                let controller = controller_of(&path);
+            ErrorKind::NotFound if self.dir.is_dir() => {
+                let controller = controller_of(self.name).to_owned();
                 ReadError::NotEnabled { path, controller }
             }
             ErrorKind::NotFound => ReadError::Gone { path },
@@ -184,9 +191,8 @@ fn continued(file: &File, mut bytes: Vec<u8>) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn controller_of(path: &Path) -> String {
-    let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
-    name.split('.').next().unwrap_or_default().to_owned()
+fn controller_of(name: &str) -> &str {
+    name.split('.').next().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -199,7 +205,7 @@ mod tests {
     #[test]
     fn a_kept_file_tells_the_present() {
         let dir = tempfile::tempdir().unwrap();
-        let file = InterfaceFile::new(dir.path(), "memory.max");
+        let file = InterfaceFile::new(&dir.path().into(), "memory.max");
         for (text, limit) in [("max\n", Limit::Unlimited), ("4096\n", Limit::AtMost(4096))] {
             fs::write(dir.path().join("memory.max"), text).unwrap();
             assert_eq!(file.read(parse_v2).unwrap(), limit);
@@ -211,7 +217,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let group = root.path().join("web");
         fs::create_dir(&group).unwrap();
-        let file = InterfaceFile::new(&group, "memory.max");
+        let file = InterfaceFile::new(&group.as_path().into(), "memory.max");
         let error = file.read(parse_v2).unwrap_err();
         let (group, root) = (group.display(), root.path().display());
         assert_eq!(
@@ -225,7 +231,7 @@ mod tests {
     #[test]
     fn a_file_that_appears_later_is_found() {
         let dir = tempfile::tempdir().unwrap();
-        let file = InterfaceFile::new(dir.path(), "memory.swap.max");
+        let file = InterfaceFile::new(&dir.path().into(), "memory.swap.max");
         assert_eq!(file.read_if_present(parse_v2).unwrap(), None);
         fs::write(dir.path().join("memory.swap.max"), "0\n").unwrap();
         assert_eq!(file.read_if_present(parse_v2).unwrap(), Some(Limit::AtMost(0)));
@@ -233,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_removed_group_is_gone() {
-        let file = InterfaceFile::new(Path::new("/no/such/group"), "memory.max");
+        let file = InterfaceFile::new(&Path::new("/no/such/group").into(), "memory.max");
         let error = file.read_if_present(parse_v2).unwrap_err();
         assert_eq!(error.to_string(), "/no/such/group/memory.max is gone: its cgroup was removed");
     }
@@ -242,7 +248,7 @@ mod tests {
     fn text_in_another_format_is_shown() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("memory.max"), "12k\n").unwrap();
-        let error = InterfaceFile::new(dir.path(), "memory.max").read(parse_v2).unwrap_err();
+        let error = InterfaceFile::new(&dir.path().into(), "memory.max").read(parse_v2).unwrap_err();
         let ReadError::Format { source, .. } = error else { panic!("{error}") };
         assert_eq!(source.to_string(), "expected a number or \"max\", found \"12k\"");
     }

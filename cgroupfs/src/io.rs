@@ -61,7 +61,7 @@ pub enum IoFiles {
 impl IoFiles {
     /// The files of `group`; they are opened when they are first read.
     pub fn new(group: &Group) -> Self {
-        let dir = group.dir();
+        let dir = group.dir().into();
         let file = |name| InterfaceFile::new(&dir, name);
         match group.version() {
             Version::V1 => Self::V1 {

@@ -17,6 +17,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::os::unix::fs::DirEntryExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::controller::Controller;
 use crate::format::FormatError;
@@ -32,7 +33,7 @@ pub struct Layout {
 /// One mount of a hierarchy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Mount {
-    point: PathBuf,
+    point: Arc<Path>,
     /// Which group of the hierarchy is seen at the mount point; other than `/`
     /// for a bind mount of a part, `/..` and so on for one from outside.
     root: String,
@@ -124,7 +125,7 @@ impl Layout {
     /// Where the hierarchy that serves `controller` in this version is mounted.
     pub fn points(&self, version: Version, controller: Controller) -> impl Iterator<Item = &Path> {
         let mounts = self.mounts.iter().filter(move |mount| mount.shows(version, controller));
-        mounts.map(|mount| mount.point.as_path())
+        mounts.map(|mount| &*mount.point)
     }
 
     /// The group whose directory is `dir` in that hierarchy; `None` when it is in none of
@@ -132,7 +133,7 @@ impl Layout {
     pub fn group_in(&self, version: Version, controller: Controller, dir: &Path) -> Option<Group> {
         self.points(version, controller).find_map(|point| {
             let path = format!("/{}", dir.strip_prefix(point).ok()?.display());
-            Some(Group::new(version, point.to_owned(), path))
+            Some(Group::new(version, point, path))
         })
     }
 
@@ -149,7 +150,7 @@ impl Layout {
 fn deepest<'a>(mounts: impl Iterator<Item = &'a Mount>, path: &'a str) -> Option<Group> {
     let shown = mounts.filter_map(|mount| Some((mount, below(path, &mount.root)?)));
     let (mount, path) = shown.max_by_key(|(_mount, path)| path.len())?;
-    Some(Group::new(mount.version, mount.point.clone(), path))
+    Some(Group::new(mount.version, Arc::clone(&mount.point), path))
 }
 
 /// The directories beneath `point`, each with its inode number.
@@ -207,7 +208,7 @@ fn parse_mount(line: &str, machine: &Path) -> Result<Option<Mount>, FormatError>
     };
     let point = unescape(point);
     Ok(Some(Mount {
-        point: machine.join(point.trim_start_matches('/')),
+        point: machine.join(point.trim_start_matches('/')).into(),
         root: unescape(root),
         version,
         options: options.split(',').map(str::to_owned).collect(),

@@ -8,6 +8,7 @@
 //! Interface Files"; `Documentation/admin-guide/cgroup-v1/memory.rst`.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::format::FormatError;
 use crate::group::{Group, OfLevels, Version};
@@ -98,7 +99,7 @@ impl MemoryFiles {
 }
 
 impl LevelFiles {
-    fn new(version: Version, dir: &Path) -> Self {
+    fn new(version: Version, dir: &Arc<Path>) -> Self {
         let [limit, usage, swap_limit, swap_usage] = match version {
             Version::V1 => [
                 "memory.limit_in_bytes",

@@ -33,7 +33,7 @@ impl PressureFiles {
     /// The files of `group`, opened when they are first read; `None` on v1, which
     /// has no such files.
     pub fn new(group: &Group) -> Option<Self> {
-        let dir = group.dir();
+        let dir = group.dir().into();
         let file = |name| InterfaceFile::new(&dir, name);
         (group.version() == Version::V2).then(|| Self {
             cpu: file("cpu.pressure"),
