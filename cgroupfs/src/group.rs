@@ -104,7 +104,11 @@ mod tests {
     fn check(path: &str, dir: &str, levels: &[&str]) {
         let group = Group::new(Version::V2, PathBuf::from("/cg"), path.to_owned());
         assert_eq!(group.dir(), Path::new(dir), "{path}");
-        assert_eq!(group.levels(), levels.iter().map(|level| Path::new(level).into()).collect::<Vec<_>>(), "{path}");
+        assert_eq!(
+            group.levels(),
+            levels.iter().map(|level| Path::new(level).into()).collect::<Vec<_>>(),
+            "{path}"
+        );
     }
 
     #[test]

@@ -248,7 +248,8 @@ mod tests {
     fn text_in_another_format_is_shown() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("memory.max"), "12k\n").unwrap();
-        let error = InterfaceFile::new(&dir.path().into(), "memory.max").read(parse_v2).unwrap_err();
+        let error =
+            InterfaceFile::new(&dir.path().into(), "memory.max").read(parse_v2).unwrap_err();
         let ReadError::Format { source, .. } = error else { panic!("{error}") };
         assert_eq!(source.to_string(), "expected a number or \"max\", found \"12k\"");
     }

@@ -58,7 +58,7 @@ pub fn take(root: &Path, reader: u32, dir: &Path) -> Result<(), CaptureError> {
     let copy = Copy { root: root.to_owned(), machine: dir.join(HOST) };
     copy.own_namespaces()?;
     copy.mounts()?;
-    for group in groups.values() {
+    for (_, group) in groups.iter() {
         copy.tree(&group.dir())?;
         for ancestor in group.levels() {
             copy.group(&ancestor)?;
@@ -126,8 +126,9 @@ fn shares(
     }
     let Ok(membership) = task.membership() else { return Ok(false) };
     let layout = layout(root)?;
-    Ok(groups.iter().any(|(controller, group)| {
-        let place = layout.group(&membership, *controller).ok().flatten();
+    let mut counting = groups.iter();
+    Ok(counting.any(|(controller, group)| {
+        let place = layout.group(&membership, controller).ok().flatten();
         place.is_some_and(|place| place.dir().starts_with(group.dir()))
     }))
 }

@@ -24,7 +24,7 @@ impl ActivityFiles {
     /// is opened yet.
     pub fn new(proc: &Path, groups: &Groups) -> Self {
         Self {
-            cpu_usage: groups.get(&Controller::Cpuacct).map(CpuUsageFiles::new),
+            cpu_usage: groups.get(Controller::Cpuacct).map(CpuUsageFiles::new),
             tasks: TaskList::new(proc, groups),
         }
     }

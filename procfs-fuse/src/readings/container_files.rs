@@ -39,13 +39,13 @@ impl ContainerFiles {
     /// `memory_stat_window`.
     pub fn new(proc: &Path, groups: &Groups, memory_stat_window: Duration) -> Self {
         Self {
-            memory: groups.get(&Controller::Memory).map(MemoryFiles::new),
+            memory: groups.get(Controller::Memory).map(MemoryFiles::new),
             memory_stat: Shared::new(memory_stat_window),
-            bandwidth: groups.get(&Controller::Cpu).map(BandwidthFiles::new),
-            cpuset: groups.get(&Controller::Cpuset).map(CpusetFiles::new),
-            memory_nodes: groups.get(&Controller::Cpuset).map(CpusetFiles::memory_nodes),
-            io: groups.get(&Controller::Blkio).map(IoFiles::new),
-            pressure: groups.values().find_map(PressureFiles::new),
+            bandwidth: groups.get(Controller::Cpu).map(BandwidthFiles::new),
+            cpuset: groups.get(Controller::Cpuset).map(CpusetFiles::new),
+            memory_nodes: groups.get(Controller::Cpuset).map(CpusetFiles::memory_nodes),
+            io: groups.get(Controller::Blkio).map(IoFiles::new),
+            pressure: groups.iter().find_map(|(_, group)| PressureFiles::new(group)),
             activity: Arc::new(ActivityFiles::new(proc, groups)),
         }
     }

@@ -57,7 +57,7 @@ struct Counts {
 impl TaskList {
     /// The tasks of the container with these groups; `None` when it has none.
     pub(super) fn new(proc: &Path, groups: &Groups) -> Option<Self> {
-        let group = PREFERRED.iter().find_map(|controller| groups.get(controller))?.clone();
+        let group = PREFERRED.into_iter().find_map(|controller| groups.get(controller))?.clone();
         Some(Self { proc: proc.to_owned(), group, last: Shared::new(WINDOW) })
     }
 

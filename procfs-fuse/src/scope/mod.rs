@@ -18,8 +18,9 @@
 //! who asks, [`readings`](crate::readings) reads what the groups say.
 
 pub mod engines;
+mod groups;
 
-use std::collections::BTreeMap;
+pub use groups::Groups;
 
 use cgroupfs::controller::Controller;
 use cgroupfs::group::Group;
@@ -27,9 +28,6 @@ use cgroupfs::layout::{Layout, PlaceError};
 use cgroupfs::membership::Membership;
 
 use crate::caller::{Caller, PidNamespace};
-
-/// The groups of a container, for each controller that limits or counts it.
-pub type Groups = BTreeMap<Controller, Group>;
 
 /// The groups whose limits `caller` is shown; empty for the host.
 ///
@@ -43,19 +41,16 @@ pub fn groups_of(caller: &Caller, layout: &Layout) -> Result<Groups, PlaceError>
     };
     // Nearly everybody is in the groups of the init, which then need not be looked for too.
     let are_its = init == Some(&caller.membership);
-    let mut groups = Groups::new();
-    for controller in Controller::ALL {
-        let Some(own) = locate(layout, &caller.membership, controller)? else { continue };
+    let counting = |controller| {
+        let Some(own) = locate(layout, &caller.membership, controller)? else { return Ok(None) };
         let elsewhere = init.filter(|_init| !are_its);
         let elsewhere =
             elsewhere.map(|init| locate(layout, init, controller)).transpose()?.flatten();
         let init = if are_its { Some(&own) } else { elsewhere.as_ref() };
-        let counting = counting_path(own.path(), init.map(Group::path));
-        if counting != "/" {
-            groups.insert(controller, own.at(counting));
-        }
-    }
-    Ok(groups)
+        let path = counting_path(own.path(), init.map(Group::path));
+        Ok((path != "/").then(|| (controller, own.at(path))))
+    };
+    Controller::ALL.into_iter().map(counting).filter_map(Result::transpose).collect()
 }
 
 /// The group in the cgroup2 tree that counts for `caller`: the kernel counts pressure
@@ -79,12 +74,11 @@ pub fn unified_group_of(caller: &Caller, layout: &Layout) -> Option<Group> {
 ///
 /// [`PlaceError`] when one of them cannot be found on disk.
 pub fn own_groups(membership: &Membership, layout: &Layout) -> Result<Groups, PlaceError> {
-    let mut groups = Groups::new();
-    for controller in Controller::ALL {
+    let own = |controller| {
         let own = locate(layout, membership, controller)?.filter(|own| !own.is_root());
-        groups.extend(own.map(|own| (controller, own)));
-    }
-    Ok(groups)
+        Ok(own.map(|own| (controller, own)))
+    };
+    Controller::ALL.into_iter().map(own).filter_map(Result::transpose).collect()
 }
 
 /// The group for `controller`; `None` also where its hierarchy is not mounted:
@@ -340,7 +334,7 @@ mod tests {
         };
         let groups = groups_of(&caller, &layout).unwrap();
         let found: Vec<_> =
-            groups.iter().map(|(controller, group)| (*controller, group.dir())).collect();
+            groups.iter().map(|(controller, group)| (controller, group.dir())).collect();
         // cpu is in the root, cpuset's hierarchy is not mounted.
         assert_eq!(found, [(Controller::Memory, std::path::PathBuf::from("/mem/box"))]);
     }

@@ -8,7 +8,9 @@
 //! forgotten, and its history with it, when its groups are gone. That is looked for
 //! whenever there is a quarter more of them, and once a minute while somebody reads.
 
-use std::collections::HashMap;
+use std::borrow::Borrow;
+use std::collections::{HashMap, HashSet};
+use std::hash::{Hash, Hasher};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -82,10 +84,15 @@ pub(super) struct Containers {
     at_most_open: Mutex<usize>,
 }
 
+/// A container in a set, found by its ids, which are long and in it already.
+#[derive(Debug)]
+struct ById(Arc<Container>);
+
 #[derive(Debug)]
 struct Known {
-    by_ids: HashMap<GroupIds, Arc<Container>>,
-    ids: HashMap<Arc<Groups>, GroupIds>,
+    by_ids: HashSet<ById>,
+    /// Several may lead to one: groups can be renamed.
+    by_groups: HashMap<Arc<Groups>, Arc<Container>>,
     /// How many there may be before those that are gone are looked for.
     sweep_at: usize,
 }
@@ -123,7 +130,7 @@ impl Containers {
 
     /// The container with these ids, marked as read now; `None` when it is gone.
     pub(super) fn find(&self, ids: &GroupIds, layout: &Layout) -> Option<Arc<Container>> {
-        let known = self.known.read().by_ids.get(ids).cloned();
+        let known = self.known.read().by_ids.get(ids).map(ById::container);
         let container = match known {
             Some(container) => container,
             None => {
@@ -171,7 +178,7 @@ impl Containers {
     /// Forgets the containers whose groups were removed. They are looked for while others
     /// read.
     pub(super) fn forget_gone(&self) {
-        let all: Vec<_> = self.known.read().by_ids.values().cloned().collect();
+        let all: Vec<_> = self.known.read().by_ids.iter().map(ById::container).collect();
         let gone: Vec<_> = all.into_iter().filter(|container| container.is_gone()).collect();
         let mut known = self.known.write();
         known.forget(&gone);
@@ -325,34 +332,66 @@ impl Container {
 
     fn first_group(&self) -> Option<(&Group, u64)> {
         let (controller, _version, id) = self.ids.iter().next()?;
-        Some((self.groups.get(&controller)?, id))
+        Some((self.groups.get(controller)?, id))
     }
 }
 
+impl ById {
+    fn container(&self) -> Arc<Container> {
+        Arc::clone(&self.0)
+    }
+}
+
+impl Borrow<GroupIds> for ById {
+    fn borrow(&self) -> &GroupIds {
+        &self.0.ids
+    }
+}
+
+impl Hash for ById {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.ids.hash(state);
+    }
+}
+
+impl PartialEq for ById {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ids == other.0.ids
+    }
+}
+
+impl Eq for ById {}
+
 impl Known {
     fn new() -> Self {
-        Self { by_ids: HashMap::new(), ids: HashMap::new(), sweep_at: FIRST_SWEEP }
+        Self { by_ids: HashSet::new(), by_groups: HashMap::new(), sweep_at: FIRST_SWEEP }
     }
 
     /// The containers whose files are open.
     fn open(&self) -> impl Iterator<Item = &Arc<Container>> {
-        self.by_ids.values().filter(|container| container.open.lock().is_some())
+        self.by_ids.iter().map(|ById(it)| it).filter(|container| container.open.lock().is_some())
     }
 
     fn with(&self, groups: &Groups) -> Option<Arc<Container>> {
-        self.by_ids.get(self.ids.get(groups)?).cloned()
+        self.by_groups.get(groups).cloned()
     }
 
     fn remember(&mut self, ids: GroupIds, groups: Arc<Groups>) -> Arc<Container> {
-        self.ids.insert(Arc::clone(&groups), ids);
-        Arc::clone(self.by_ids.entry(ids).or_insert_with(|| Arc::new(Container::new(ids, groups))))
+        let known = self.by_ids.get(&ids).map(ById::container);
+        let container = known.unwrap_or_else(|| {
+            let container = Arc::new(Container::new(ids, Arc::clone(&groups)));
+            self.by_ids.insert(ById(Arc::clone(&container)));
+            container
+        });
+        self.by_groups.insert(groups, Arc::clone(&container));
+        container
     }
 
     fn forget(&mut self, gone: &[Arc<Container>]) {
         for container in gone {
             self.by_ids.remove(&container.ids);
         }
-        self.ids.retain(|_, ids| self.by_ids.contains_key(ids));
+        self.by_groups.retain(|_, container| self.by_ids.contains(&container.ids));
         let left = self.by_ids.len();
         self.sweep_at = FIRST_SWEEP.max(left + left / GONE_SHARE);
     }

@@ -60,7 +60,7 @@ impl GroupIds {
         let mut ids = Self::default();
         let mut last: Option<(&Group, u64)> = None;
         for (index, controller) in Controller::ALL.into_iter().enumerate() {
-            let Some(group) = groups.get(&controller) else { continue };
+            let Some(group) = groups.get(controller) else { continue };
             // On v2 it is the same group for all.
             let id = match last {
                 Some((same, id)) if same == group => id,
