@@ -84,6 +84,7 @@ mod tests {
     use crate::history::cpu_time::Reading;
     use crate::shared::histories::CONTAINERS;
     use crate::sys::shared_memory;
+    use nix::sys::stat::fstat;
     use std::os::fd::AsFd;
 
     fn history(user_ns: u64) -> History {
@@ -121,6 +122,29 @@ mod tests {
         for container in [7, 9, 10] {
             assert_eq!(successor.recall(container), Some(history(container)));
         }
+    }
+
+    /// Of the room for sixteen sizes no page is there before a container has had three.
+    #[test]
+    fn a_history_takes_the_memory_that_it_needs() {
+        let memfd = shared_memory::create().unwrap();
+        let shared = shared_memory::map(memfd.as_fd()).unwrap();
+        let memory = SharedHistories::new(shared);
+        let pages = || fstat(&memfd).unwrap().st_blocks * 512 / 4096;
+        (1..=1000).for_each(|container| memory.remember(container, &history(container)));
+        let usual = pages();
+        assert!(usual <= 1000 * 328 / 4096 + 2, "{usual} pages");
+        let mut resized = history(7);
+        for cpus in 1..=16 {
+            let now_ns = 100 + u64::from(cpus);
+            let reading = Reading { now_ns, started_ns: 1, user_ns: now_ns, system_ns: 2, cpus };
+            resized.cpu.advance(&reading);
+            memory.remember(7, &resized);
+            assert_eq!(memory.recall(7), Some(resized));
+        }
+        memory.remember(7, &history(8));
+        assert_eq!(SharedHistories::new(shared).recall(7), Some(history(8)));
+        assert!((1..=2).contains(&(pages() - usual)), "{} pages beside {usual}", pages());
     }
 
     #[test]

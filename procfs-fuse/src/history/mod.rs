@@ -21,10 +21,11 @@ use cpu_time::CpuTime;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct History {
-    /// CPU time shown so far.
-    pub cpu: CpuTime,
     /// Load averages shown last.
     pub load: LoadShown,
+    /// CPU time shown so far. Last, as most of it is zero: its keeper may leave out zeros
+    /// at the end.
+    pub cpu: CpuTime,
 }
 
 /// Load averages as they were shown, so that they go on where another process

@@ -21,6 +21,7 @@ use cgroupfs::layout::Layout;
 use cgroupfs::presence::Presence;
 use parking_lot::{Mutex, RwLock};
 
+use super::kept_history::KeptHistory;
 use super::lost_groups;
 use super::memory::{Memory, NoMemory};
 use super::opening::{GroupIds, id_of};
@@ -51,7 +52,7 @@ pub(super) struct Container {
     groups: Arc<Groups>,
     open: Mutex<Option<Open>>,
     /// What its files showed, for the next reading.
-    history: Mutex<Option<History>>,
+    history: Mutex<KeptHistory>,
     /// Its load averages.
     pub(super) load: Arc<LoadAverage>,
     /// When its oldest task began; looked for once, where there is no init.
@@ -207,13 +208,15 @@ impl Containers {
         step: impl FnOnce(&mut History) -> R,
     ) -> R {
         let name = container.ids.name();
-        let mut history = container.history.lock();
-        let before = history.or_else(|| self.memory.recall(name)).unwrap_or_default();
-        let mut after = before;
-        let result = step(&mut after);
-        *history = Some(after);
-        if after != before {
-            self.memory.remember(name, &after);
+        let mut kept = container.history.lock();
+        let known = kept.get().or_else(|| self.memory.recall(name));
+        let mut history = known.unwrap_or_default();
+        let result = step(&mut history);
+        if known != Some(history) {
+            kept.set(&history);
+        }
+        if known.unwrap_or_default() != history {
+            self.memory.remember(name, &history);
         }
         result
     }

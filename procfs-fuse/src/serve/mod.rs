@@ -16,6 +16,7 @@ mod containers;
 mod decisions;
 mod faults;
 mod files;
+mod kept_history;
 mod lost_groups;
 mod memory;
 mod names;
