@@ -4,8 +4,7 @@
 
 use itoa::Buffer;
 
-use crate::host::cpuinfo::Count;
-use crate::view::cpuinfo::Part;
+use crate::view::cpuinfo::{Count, Part};
 
 /// Appends the parts to `out`. A line keeps its key and tabs; only the value of
 /// those that count CPUs is new.

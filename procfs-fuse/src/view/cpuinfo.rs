@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 
 use super::cpu::Visible;
 use crate::host::cpuinfo::Block;
+pub use crate::host::cpuinfo::Count;
 use crate::readings::HostText;
 
 /// A part of the container's file.
