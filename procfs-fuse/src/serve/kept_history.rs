@@ -45,7 +45,7 @@ mod tests {
         let mut history = History::default();
         kept.set(&history);
         assert_eq!(kept.get(), Some(history));
-        for cpus in 1..=BANDS as u32 + 1 {
+        for cpus in 1..=u32::try_from(BANDS).unwrap() + 1 {
             let now_ns = u64::from(cpus) * 1_000_000_000;
             let reading = Reading { now_ns, started_ns: 1, user_ns: now_ns, system_ns: 2, cpus };
             history.cpu.advance(&reading);
