@@ -16,7 +16,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-use crate::Group;
+use crate::{Group, group};
 
 /// Debian's programs before any of the same name elsewhere: the docker of a
 /// newer vendor may refuse an older dockerd.
@@ -156,7 +156,7 @@ impl Dockerd {
             umount2(mount, MntFlags::MNT_DETACH)?;
         }
         for group in groups_named(&self.cgroup)? {
-            fs::remove_dir(&group).with_context(|| format!("cannot remove {}", group.display()))?;
+            group::remove(&group).with_context(|| format!("cannot remove {}", group.display()))?;
         }
         for folder in &self.shared_folders {
             // Somebody else's engine may have come to use it in the meantime.

@@ -177,7 +177,7 @@ impl Drop for Group {
 }
 
 /// Removes a group; one whose last process has just ended is busy for a moment.
-fn remove(folder: &Path) -> std::io::Result<()> {
+pub(crate) fn remove(folder: &Path) -> std::io::Result<()> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         match std::fs::remove_dir(folder) {
