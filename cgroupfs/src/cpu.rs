@@ -30,7 +30,7 @@ impl BandwidthFiles {
     pub fn new(group: &Group) -> Self {
         let file = |dir: &Arc<Path>| match group.version() {
             Version::V1 => BandwidthFile::V1 {
-                quota: InterfaceFile::new(dir, "cpu.cfs_quota_us"),
+                quota: InterfaceFile::new(Arc::clone(&dir), "cpu.cfs_quota_us"),
                 period: InterfaceFile::new(dir, "cpu.cfs_period_us"),
             },
             Version::V2 => BandwidthFile::V2(InterfaceFile::new(dir, "cpu.max")),
@@ -135,6 +135,18 @@ impl CpuUsageFiles {
                 ticks: file("cpuacct.stat"),
             },
             Version::V2 => Self::V2(file("cpu.stat")),
+        }
+    }
+
+    /// Time used so far, in nanoseconds, in whichever mode: one file.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`] when that fails.
+    pub fn total_ns(&self) -> Result<u64, ReadError> {
+        match self {
+            Self::V1 { total, .. } => total.read(cpu_usage::parse_nanoseconds),
+            Self::V2(file) => file.read(cpu_usage::parse_cpu_stat).map(CpuUsage::total_ns),
         }
     }
 

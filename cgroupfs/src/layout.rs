@@ -38,8 +38,8 @@ struct Mount {
     /// for a bind mount of a part, `/..` and so on for one from outside.
     root: String,
     version: Version,
-    /// v1: the controllers, among other mount options.
-    options: Vec<String>,
+    /// v1: those that it serves.
+    controllers: Vec<Controller>,
 }
 
 /// A group that cannot be found on disk.
@@ -172,8 +172,7 @@ fn groups_below(point: &Path) -> impl Iterator<Item = (u64, PathBuf)> {
 impl Mount {
     fn shows(&self, version: Version, controller: Controller) -> bool {
         self.version == version
-            && (version == Version::V2
-                || self.options.iter().any(|option| option == controller.v1_name()))
+            && (version == Version::V2 || self.controllers.contains(&controller))
     }
 }
 
@@ -211,7 +210,10 @@ fn parse_mount(line: &str, machine: &Path) -> Result<Option<Mount>, FormatError>
         point: machine.join(point.trim_start_matches('/')).into(),
         root: unescape(root),
         version,
-        options: options.split(',').map(str::to_owned).collect(),
+        controllers: Controller::ALL
+            .into_iter()
+            .filter(|controller| options.split(',').any(|option| option == controller.v1_name()))
+            .collect(),
     }))
 }
 

@@ -16,8 +16,16 @@ use crate::format::FormatError;
 /// The groups of one process, one for each hierarchy.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Membership {
-    v1: Vec<(String, String)>,
-    v2: Option<String>,
+    /// The file, each line of which is understood.
+    text: Box<str>,
+}
+
+/// A line of the file.
+#[derive(Debug, Clone, Copy)]
+struct Line<'a> {
+    id: &'a str,
+    controllers: &'a str,
+    path: &'a str,
 }
 
 /// A process's group in the hierarchy that serves a controller.
@@ -34,20 +42,37 @@ impl Membership {
     /// kernel has neither a v1 hierarchy with it nor cgroup2.
     pub fn place(&self, controller: Controller) -> Option<Place<'_>> {
         let wanted = controller.v1_name();
-        let named = |controllers: &str| controllers.split(',').any(|name| name == wanted);
-        let v1 = self.v1.iter().find(|(controllers, _)| named(controllers));
-        match v1 {
-            Some((_, path)) => Some(Place::V1(path)),
-            None => self.v2.as_deref().map(Place::V2),
+        let names = |line: &Line<'_>| line.controllers.split(',').any(|name| name == wanted);
+        match self.lines().find(names) {
+            Some(line) => Some(Place::V1(line.path)),
+            None => self.unified().map(Place::V2),
         }
     }
 
     /// Its path in the cgroup2 hierarchy, whatever that one serves; `None` when the
     /// kernel has none.
     pub fn unified(&self) -> Option<&str> {
-        self.v2.as_deref()
+        self.lines().find(|line| line.id == UNIFIED).map(|line| line.path)
+    }
+
+    fn lines(&self) -> impl Iterator<Item = Line<'_>> {
+        self.text.lines().filter_map(Line::of)
     }
 }
+
+impl<'a> Line<'a> {
+    /// `None` when it has no three fields or no absolute path.
+    fn of(line: &'a str) -> Option<Self> {
+        // A path may hold colons itself: only the first two separate.
+        let mut fields = line.splitn(3, ':');
+        let (id, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
+        let path = path.strip_suffix(" (deleted)").unwrap_or(path);
+        path.starts_with('/').then_some(Self { id, controllers, path })
+    }
+}
+
+/// The id of the cgroup2 hierarchy.
+const UNIFIED: &str = "0";
 
 /// Parses the text of `/proc/PID/cgroup`.
 ///
@@ -55,27 +80,10 @@ impl Membership {
 ///
 /// [`FormatError`] with the line that has no three fields or no absolute path.
 pub fn parse(text: &str) -> Result<Membership, FormatError> {
-    let mut membership = Membership::default();
-    for line in text.lines() {
-        let malformed = || FormatError::new("\"<id>:<controllers>:<absolute path>\"", line);
-        // A path may hold colons itself: only the first two separate.
-        let mut fields = line.splitn(3, ':');
-        let (Some(id), Some(controllers), Some(path)) =
-            (fields.next(), fields.next(), fields.next())
-        else {
-            return Err(malformed());
-        };
-        if !path.starts_with('/') {
-            return Err(malformed());
-        }
-        let path = path.strip_suffix(" (deleted)").unwrap_or(path).to_owned();
-        if id == "0" {
-            membership.v2 = Some(path);
-        } else {
-            membership.v1.push((controllers.to_owned(), path));
-        }
+    match text.lines().find(|line| Line::of(line).is_none()) {
+        Some(line) => Err(FormatError::new("\"<id>:<controllers>:<absolute path>\"", line)),
+        None => Ok(Membership { text: text.into() }),
     }
-    Ok(membership)
 }
 
 #[cfg(test)]

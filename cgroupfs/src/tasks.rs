@@ -3,14 +3,21 @@
 //! Only lists ids: what each task is doing is in `/proc`, which is not this
 //! crate's business.
 
-use std::fs;
-use std::io::{self, ErrorKind};
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::group::{Group, Version};
 
 /// What reading the list of a group gives that is removed at that moment.
 const ENODEV: i32 = 19;
+
+/// Bytes that the kernel gives of a list at once.
+const PIECE: usize = 4096;
+
+/// Links of a directory in which no other is: its name, and its own `.`.
+const LINKS_OF_CHILDLESS: u64 = 2;
 
 /// The thread ids of `group` and of every group beneath it, at any depth, in no
 /// particular order.
@@ -25,11 +32,11 @@ pub fn threads(group: &Group) -> io::Result<Vec<u32>> {
         Version::V1 => "tasks",
         Version::V2 => "cgroup.threads",
     };
-    let mut ids = Vec::new();
-    append_ids(&fs::read_to_string(group.dir().join(name))?, &mut ids);
-    let mut beneath = children(&group.dir());
+    let (mut ids, dir) = (Vec::new(), group.dir());
+    append_ids(&text_of(&dir.join(name))?, &mut ids);
+    let mut beneath = children(&dir);
     while let Some(dir) = beneath.pop() {
-        match fs::read_to_string(dir.join(name)) {
+        match text_of(&dir.join(name)) {
             Ok(text) => append_ids(&text, &mut ids),
             Err(error) if vanished(&error) => {}
             Err(error) => return Err(error),
@@ -43,6 +50,14 @@ fn vanished(error: &io::Error) -> bool {
     error.kind() == ErrorKind::NotFound || error.raw_os_error() == Some(ENODEV)
 }
 
+/// A list is a few lines long or many: it is read in pieces of a page, with no small one
+/// before them to find that out.
+fn text_of(path: &Path) -> io::Result<String> {
+    let mut text = String::with_capacity(PIECE);
+    File::open(path)?.take(u64::MAX).read_to_string(&mut text)?;
+    Ok(text)
+}
+
 fn append_ids(text: &str, ids: &mut Vec<u32>) {
     // A task outside of our pid namespace is listed as 0.
     ids.extend(text.lines().filter_map(|line| line.parse().ok()).filter(|id: &u32| *id != 0));
@@ -50,6 +65,10 @@ fn append_ids(text: &str, ids: &mut Vec<u32>) {
 
 /// The directories of the groups directly beneath; none when `dir` is gone.
 fn children(dir: &Path) -> Vec<PathBuf> {
+    // The kernel counts them among the links: seldom need they be listed.
+    if fs::metadata(dir).is_ok_and(|metadata| metadata.nlink() == LINKS_OF_CHILDLESS) {
+        return Vec::new();
+    }
     let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
     entries
         .filter_map(Result::ok)

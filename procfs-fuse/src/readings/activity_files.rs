@@ -38,6 +38,15 @@ impl ActivityFiles {
         Ok(self.cpu_usage.as_ref().map(CpuUsageFiles::read).transpose()?)
     }
 
+    /// The same in one number of nanoseconds, of which less must be read.
+    ///
+    /// # Errors
+    ///
+    /// As of [`cpu_usage`](Self::cpu_usage).
+    pub fn cpu_time_ns(&self) -> Result<Option<u64>, ReadingError> {
+        Ok(self.cpu_usage.as_ref().map(CpuUsageFiles::total_ns).transpose()?)
+    }
+
     /// What its tasks do, with ids as the pid namespace `depth` levels below ours numbers
     /// them; `None` when it has no group.
     ///

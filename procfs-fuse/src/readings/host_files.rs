@@ -105,9 +105,14 @@ impl HostFiles {
         } else {
             HostMemory::default()
         };
+        let online = if needs.intersects(Needs::CPU_LIMITS | Needs::LOAD) {
+            self.online.get(|| self.read_online())?
+        } else {
+            CpuList::default()
+        };
         let nodes = if needs.contains(Needs::NODES) { self.nodes() } else { Vec::new() };
         Ok(Host {
-            online: self.online.get(|| self.read_online())?,
+            online,
             memory,
             nodes,
             device: None,

@@ -100,7 +100,8 @@ pub struct Sample {
 /// Facts about the host that do not come from the file asked for.
 #[derive(Debug, Clone)]
 pub struct Host {
-    /// CPUs that are online; `/sys/devices/system/cpu/online`.
+    /// CPUs that are online; `/sys/devices/system/cpu/online`. Empty when neither CPUs nor
+    /// load are asked for.
     pub online: CpuList,
     /// The host's memory sizes, from `/proc/meminfo`; all 0 when not asked for.
     pub memory: HostMemory,

@@ -134,7 +134,7 @@ fn is_recent(shown: &LoadShown, now_ns: u64) -> bool {
 }
 
 fn used_ns(files: &ActivityFiles) -> Result<u64, ReadingError> {
-    Ok(files.cpu_usage()?.map_or(0, |usage| usage.total_ns()))
+    Ok(files.cpu_time_ns()?.unwrap_or(0))
 }
 
 #[cfg(test)]

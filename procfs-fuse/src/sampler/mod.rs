@@ -78,8 +78,14 @@ impl Sampler {
     }
 
     fn watch(&self, container: Sampled) {
-        self.watched.containers.lock().sampled.push(container);
-        self.watched.changed.notify_one();
+        let mut containers = self.watched.containers.lock();
+        containers.sampled.push(container);
+        // Who watches others comes to it by itself.
+        let is_alone = containers.sampled.len() == 1;
+        drop(containers);
+        if is_alone {
+            self.watched.changed.notify_one();
+        }
         self.thread.get_or_init(|| {
             let (watched, clock) = (Arc::clone(&self.watched), self.clock.clone());
             thread::spawn(move || watched.run(&clock))
@@ -118,7 +124,7 @@ impl Watched {
             self.changed.wait(&mut containers);
         }
         let end = std::time::Instant::now() + PERIOD;
-        // A container that is added must not put off the others.
+        // A container that is added later waits with the others, and does not put them off.
         while !containers.stopped && !self.changed.wait_until(&mut containers, end).timed_out() {}
         (!containers.stopped).then(|| containers.sampled.clone())
     }

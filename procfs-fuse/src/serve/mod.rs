@@ -19,6 +19,7 @@ mod files;
 mod kept_history;
 mod lost_groups;
 mod memory;
+mod mounted;
 mod names;
 mod numbers;
 mod opening;
@@ -34,20 +35,17 @@ pub use opening::{GroupIds, OPENING_WORDS, Opening};
 pub use own_files::own_files;
 
 use std::error::Error;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
-use cgroupfs::layout::{self, Layout};
+use cgroupfs::layout::Layout;
 
 use crate::caller::{Callers, Identified, TaskError, cgroup_namespace};
 use crate::config::Settings;
 use crate::moment::Waited;
 use crate::readings::{
-    ActivityFiles, Clock, HostFiles, HostText, Load, Needs, Reader, Sample, Shared,
-    ticks_per_second,
+    ActivityFiles, Clock, HostFiles, HostText, Load, Needs, Reader, Sample, ticks_per_second,
 };
 use crate::sampler::Sampler;
 use crate::scope;
@@ -56,6 +54,7 @@ use crate::view;
 use containers::{Container, Containers};
 use decisions::{Decision, Decisions};
 use faults::{Fault, Faults};
+use mounted::Mounted;
 use rest::Activity;
 
 /// Where a server counts that nobody watches.
@@ -88,9 +87,6 @@ impl From<u32> for Asker {
     }
 }
 
-/// How long one look at what is mounted answers: hierarchies hardly ever move.
-const LAYOUT_SHARING: Duration = Duration::from_secs(1);
-
 const NS_PER_SEC: u64 = 1_000_000_000;
 
 /// Answers opens and reads for every container; one per process, shared by all
@@ -103,7 +99,7 @@ pub struct Server {
     callers: Callers,
     decisions: Decisions,
     activity: Activity,
-    layout: Shared<Arc<Layout>>,
+    mounted: Mounted,
     host: HostFiles,
     containers: Containers,
     sampler: Sampler,
@@ -131,7 +127,7 @@ impl Server {
             callers: Callers::new(&proc, tick_ns)?,
             decisions: Decisions::new(settings.kept_readers),
             activity: Activity::default(),
-            layout: Shared::new(LAYOUT_SHARING),
+            mounted: Mounted::new(),
             host: HostFiles::new(&root, settings.host_sharing),
             sampler: Sampler::new(clock.clone()),
             containers: Containers::new(proc, settings),
@@ -395,13 +391,7 @@ impl Server {
     }
 
     fn layout(&self) -> Result<Arc<Layout>, Fault> {
-        self.layout.get(|| {
-            let path = self.root.join("proc/self/mountinfo");
-            let text = fs::read_to_string(&path).map_err(Fault::Mounts)?;
-            layout::parse(&text, &self.root)
-                .map(Arc::new)
-                .map_err(|error| Fault::Mounts(io::Error::other(error)))
-        })
+        self.mounted.layout(&self.host, &self.root)
     }
 }
 
