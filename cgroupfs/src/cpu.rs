@@ -30,7 +30,7 @@ impl BandwidthFiles {
     pub fn new(group: &Group) -> Self {
         let file = |dir: &Arc<Path>| match group.version() {
             Version::V1 => BandwidthFile::V1 {
-                quota: InterfaceFile::new(Arc::clone(&dir), "cpu.cfs_quota_us"),
+                quota: InterfaceFile::new(dir, "cpu.cfs_quota_us"),
                 period: InterfaceFile::new(dir, "cpu.cfs_period_us"),
             },
             Version::V2 => BandwidthFile::V2(InterfaceFile::new(dir, "cpu.max")),

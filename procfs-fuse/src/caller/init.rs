@@ -12,6 +12,7 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File};
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -22,6 +23,7 @@ use parking_lot::Mutex;
 use super::evidence::{GROUPS, KeptText};
 use super::task::{Task, TaskError};
 use super::task_files;
+use crate::sys::pid_namespace;
 
 /// Namespaces that may be remembered before those that ended are looked for.
 const FIRST_SWEEP: usize = 64;
@@ -186,7 +188,7 @@ impl Known {
     }
 
     fn forget_ended(&mut self) {
-        self.by_namespace.retain(|_, known| known.lives());
+        self.by_namespace.retain(|_, known| known.lives().is_ok());
         self.sweep_at = FIRST_SWEEP.max(self.by_namespace.len() * 2);
     }
 }
@@ -202,10 +204,12 @@ impl KnownInit {
             return Ok(*told);
         }
         let ticks = self.task.read("stat", task_files::start_ticks)?;
-        let ids = task_files::ids_by_namespace(&self.task.text("status")?);
+        let depth = match depth_of(&self.task) {
+            Ok(depth) => depth,
+            Err(_captured_or_gone) => depth_told(&self.task.text("status")?),
+        };
         // It lives still, so both were read of it, and of no other process with its id.
-        KeptText::read(&self.task, &self.file)?;
-        let depth = u32::try_from(ids.len().saturating_sub(1)).unwrap_or_default();
+        self.lives().map_err(|error| TaskError::new(&self.task.path(GROUPS), error))?;
         let started_ns = ticks.saturating_mul(self.tick_ns);
         Ok(*self.told.get_or_init(|| Init { started_ns, depth }))
     }
@@ -226,7 +230,38 @@ impl KnownInit {
         }
     }
 
-    fn lives(&self) -> bool {
-        self.file.read_at(&mut [0; 1], 0).is_ok()
+    fn lives(&self) -> io::Result<()> {
+        self.file.read_at(&mut [0; 1], 0).map(drop)
+    }
+}
+
+/// How many pid namespaces below ours that of `task` is.
+fn depth_of(task: &Task) -> io::Result<u32> {
+    let mut namespace = File::open(task.path("ns/pid"))?;
+    let mut depth = 0;
+    loop {
+        match pid_namespace::parent_of(&namespace) {
+            Ok(parent) => (namespace, depth) = (parent, depth + 1),
+            Err(error) if error.raw_os_error() == Some(libc::EPERM) => return Ok(depth),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// The same, by its `status`.
+fn depth_told(status: &str) -> u32 {
+    let ids = task_files::ids_by_namespace(status);
+    u32::try_from(ids.len().saturating_sub(1)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn namespaces_and_status_tell_the_same_depth() {
+        let task = Task::named(Path::new("/proc"), "self");
+        assert_eq!(depth_of(&task).unwrap(), depth_told(&task.text("status").unwrap()));
+        assert_eq!(depth_told("Name:\tx\nNSpid:\t77\t12\t1\n"), 2);
     }
 }

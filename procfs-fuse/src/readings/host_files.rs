@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +11,7 @@ use cgroupfs::cpu_list::{self, CpuList};
 use cgroupfs::io::Device;
 use nix::unistd::{SysconfVar, sysconf};
 use parking_lot::RwLock;
+use rustix::buffer::spare_capacity;
 
 use super::shared::Shared;
 use super::{Host, HostText, Needs, ReadingError};
@@ -177,20 +177,14 @@ impl HostFile {
 /// Everything from offset 0 to the end. Files of many records come in pieces that
 /// need not fill the buffer, so only an empty piece is the end.
 fn read_to_end(file: &File) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; USUAL_SIZE];
-    let mut filled = 0;
+    let mut bytes = Vec::with_capacity(USUAL_SIZE);
     loop {
-        if filled == bytes.len() {
-            bytes.resize(bytes.len() * 2, 0);
-        }
-        let room = bytes.get_mut(filled..).unwrap_or_default();
-        match file.read_at(room, u64::try_from(filled).map_err(io::Error::other)?)? {
-            0 => break,
-            read => filled += read,
+        bytes.reserve(1);
+        let offset = u64::try_from(bytes.len()).map_err(io::Error::other)?;
+        if rustix::io::pread(file, spare_capacity(&mut bytes), offset)? == 0 {
+            return Ok(bytes);
         }
     }
-    bytes.truncate(filled);
-    Ok(bytes)
 }
 
 /// Bytes of a page of this machine.
@@ -240,7 +234,7 @@ mod tests {
     #[test]
     fn this_machine_has_cpus_and_memory() {
         let host = HostFiles::new(Path::new("/"), Duration::ZERO)
-            .facts(Needs::NODES | Needs::MEMORY)
+            .facts(Needs::NODES | Needs::MEMORY | Needs::CPU_LIMITS)
             .unwrap();
         assert!(host.online.count() >= 1);
         assert!(host.memory.total > 0);
@@ -250,7 +244,8 @@ mod tests {
     #[test]
     fn what_is_missing_is_named() {
         let root = tempfile::tempdir().unwrap();
-        let error = HostFiles::new(root.path(), Duration::ZERO).facts(Needs::NODES).unwrap_err();
+        let error =
+            HostFiles::new(root.path(), Duration::ZERO).facts(Needs::CPU_LIMITS).unwrap_err();
         let path = root.path().join("sys/devices/system/cpu/online");
         assert_eq!(error.to_string(), format!("cannot read {}", path.display()));
     }

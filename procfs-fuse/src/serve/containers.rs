@@ -13,8 +13,8 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use cgroupfs::group::Group;
 use cgroupfs::layout::Layout;
@@ -65,8 +65,8 @@ pub(super) struct Container {
 #[derive(Debug)]
 struct Open {
     files: Arc<ContainerFiles>,
-    /// Its sign of life; `None` where the kernel's groups have none.
-    presence: Option<Presence>,
+    /// Its sign of life, for who asks again; `None` where the kernel's groups have none.
+    presence: OnceLock<Option<Presence>>,
 }
 
 /// All containers that were opened or read and still are there.
@@ -149,14 +149,13 @@ impl Containers {
         if let Some(open) = &*container.open.lock() {
             return Some(Arc::clone(&open.files));
         }
-        let presence = container.presence();
-        if presence.is_none() && !container.is_there() {
+        if !container.is_there() {
             return None;
         }
         self.close_beyond_bound();
         let window = self.settings.memory_stat_sharing;
         let files = Arc::new(ContainerFiles::new(&self.proc, &container.groups, window));
-        let new = || Open { files, presence };
+        let new = || Open { files, presence: OnceLock::new() };
         Some(Arc::clone(&container.open.lock().get_or_insert_with(new).files))
     }
 
@@ -308,7 +307,9 @@ impl Container {
     /// True while its groups are there, not just others of the same name. One stands
     /// for all: they are made and removed together.
     pub(super) fn is_there(&self) -> bool {
-        if let Some(Open { presence: Some(presence), .. }) = &*self.open.lock() {
+        if let Some(open) = &*self.open.lock()
+            && let Some(presence) = open.presence.get_or_init(|| self.presence())
+        {
             return presence.lasts();
         }
         self.first_group().is_some_and(|(group, id)| id_of(group).is_ok_and(|found| found == id))

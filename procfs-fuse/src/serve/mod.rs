@@ -157,7 +157,7 @@ impl Server {
     /// others. Whatever fails here is told by the read that needs it.
     pub fn warm_up(&self) {
         let _told_later = self.layout();
-        let _told_later = self.host.facts(Needs::MEMORY);
+        let _told_later = self.host.facts(Needs::MEMORY | Needs::CPU_LIMITS);
     }
 
     /// Decides for whom `file` is opened, or who looks where there is none.

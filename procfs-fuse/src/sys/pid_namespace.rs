@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, FromRawFd};
 
 /// Which process has the id `pid` in the pid namespace `namespace`, as our own
 /// pid namespace numbers it; `NS_GET_TGID_FROM_PIDNS`, Linux 6.11.
@@ -40,9 +40,34 @@ pub fn thread_in(namespace: &File, pid: libc::pid_t) -> io::Result<u32> {
     }
 }
 
+/// The pid namespace in which `namespace` was made; `NS_GET_PARENT`, Linux 4.9.
+///
+/// # Errors
+///
+/// * `EPERM`: it is our own, or outside of it.
+/// * `ENOTTY`: it is no namespace.
+pub fn parent_of(namespace: &File) -> io::Result<File> {
+    // SAFETY: the request takes no argument and touches no memory of ours; the descriptor is
+    // open for as long as `namespace` is borrowed.
+    let parent = unsafe { libc::ioctl(namespace.as_raw_fd(), libc::NS_GET_PARENT) };
+    if parent == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel has just made `parent` for us, and nothing else holds it.
+    Ok(unsafe { File::from_raw_fd(parent) })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn our_own_namespace_has_no_parent_that_we_see() {
+        let error = parent_of(&File::open("/proc/self/ns/pid").unwrap()).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::EPERM));
+        let error = parent_of(&File::open("/proc/self/stat").unwrap()).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::ENOTTY));
+    }
 
     #[test]
     fn our_own_namespace_numbers_us_as_we_do() {
