@@ -15,7 +15,8 @@ use crate::scope::Groups;
 /// The files that tell what a container does.
 #[derive(Debug)]
 pub struct ActivityFiles {
-    cpu_usage: Option<CpuUsageFiles>,
+    /// Apart: on v1 they are four files, on v2 one, and many containers have none.
+    cpu_usage: Option<Box<CpuUsageFiles>>,
     tasks: Option<TaskList>,
 }
 
@@ -24,7 +25,9 @@ impl ActivityFiles {
     /// is opened yet.
     pub fn new(proc: &Path, groups: &Groups) -> Self {
         Self {
-            cpu_usage: groups.get(Controller::Cpuacct).map(CpuUsageFiles::new),
+            cpu_usage: groups
+                .get(Controller::Cpuacct)
+                .map(|group| Box::new(CpuUsageFiles::new(group))),
             tasks: TaskList::new(proc, groups),
         }
     }
@@ -35,7 +38,7 @@ impl ActivityFiles {
     ///
     /// [`ReadingError`] when the group is gone or its file is not understood.
     pub fn cpu_usage(&self) -> Result<Option<CpuUsage>, ReadingError> {
-        Ok(self.cpu_usage.as_ref().map(CpuUsageFiles::read).transpose()?)
+        Ok(self.cpu_usage.as_deref().map(CpuUsageFiles::read).transpose()?)
     }
 
     /// The same in one number of nanoseconds, of which less must be read.
@@ -44,7 +47,7 @@ impl ActivityFiles {
     ///
     /// As of [`cpu_usage`](Self::cpu_usage).
     pub fn cpu_time_ns(&self) -> Result<Option<u64>, ReadingError> {
-        Ok(self.cpu_usage.as_ref().map(CpuUsageFiles::total_ns).transpose()?)
+        Ok(self.cpu_usage.as_deref().map(CpuUsageFiles::total_ns).transpose()?)
     }
 
     /// What its tasks do, with ids as the pid namespace `depth` levels below ours numbers
