@@ -49,7 +49,7 @@ fn for_each(
 /// A host of 4 CPUs and its container.
 fn any_container(host_text: &str, numbers: &mut Numbers) -> Sample {
     let mut sample = samples::sample(host_text);
-    sample.host.memory = meminfo::parse(host!("meminfo"));
+    sample.host.memory = meminfo::parse(meminfo::lines(host!("meminfo")));
     let quotas = (0..numbers.below(3)).map(|_level| Bandwidth {
         quota_us: numbers.any(),
         period_us: NonZeroU64::new(1 + numbers.below(1_000_000)).unwrap(),
@@ -89,7 +89,7 @@ fn meminfo_is_what_its_view_is() {
             view::meminfo::lines(&sample.host_text, &memory, &sample.host.memory).collect();
         let mut text = String::new();
         render::meminfo::meminfo(lines.iter().copied(), &mut text);
-        let read = meminfo::parse(&text);
+        let read = meminfo::parse(meminfo::lines(&text));
         assert_eq!([read.total, read.free], [sizes.total, sizes.free].map(in_kib));
         assert_eq!(read.available, in_kib(sizes.available));
         assert_eq!(

@@ -146,7 +146,7 @@ fn sample(host_text: &str, number: u64) -> Sample {
             memory: meminfo::HostMemory {
                 swap_total: bytes * 3,
                 swap_free: bytes * 2,
-                ..meminfo::parse(host_text)
+                ..meminfo::parse(meminfo::lines(host_text))
             },
             nodes: vec![],
             device: None,

@@ -176,10 +176,10 @@ pub struct HostMemory {
 
 /// Reads the lines that bound every container; a line that is not there counts
 /// as 0, as it does for every reader of the file.
-pub fn parse(text: &str) -> HostMemory {
+pub fn parse<'a>(lines: impl Iterator<Item = Line<'a>>) -> HostMemory {
     let mut memory = HostMemory::default();
     let mut shared = 0;
-    for line in lines(text) {
+    for line in lines {
         let Some(bytes) = line.kib().map(|kib| kib.saturating_mul(1024)) else { continue };
         match line.field {
             Field::MemTotal => memory.total = bytes,
@@ -240,13 +240,13 @@ mod tests {
     #[test]
     fn shared_memory_is_not_reclaimable() {
         let text = "Buffers: 1 kB\nCached: 10 kB\nSReclaimable: 5 kB\nShmem: 4 kB\n";
-        assert_eq!(parse(text).reclaimable, 12 << 10);
+        assert_eq!(parse(lines(text)).reclaimable, 12 << 10);
     }
 
     #[test]
     fn garbage_is_no_memory_and_no_panic() {
         for text in ["", ":", "MemTotal", "MemTotal: kB", "MemTotal: -1 kB", "Shmem: 9 kB"] {
-            assert_eq!(parse(text), HostMemory::default(), "input: {text:?}");
+            assert_eq!(parse(lines(text)), HostMemory::default(), "input: {text:?}");
         }
     }
 }

@@ -128,7 +128,7 @@ impl HostFiles {
     }
 
     fn read_memory(&self) -> Result<HostMemory, ReadingError> {
-        Ok(meminfo::parse(&self.text_of_fact("proc/meminfo")?))
+        Ok(meminfo::parse(self.text_of_fact("proc/meminfo")?.meminfo()))
     }
 
     fn text_of_fact(&self, path: &str) -> Result<HostText, ReadingError> {

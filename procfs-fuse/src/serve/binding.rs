@@ -11,6 +11,7 @@ use super::opening::Opening;
 use super::{Fault, File, Server};
 use crate::caller::Identified;
 use crate::catalog::CATALOG;
+use crate::host::meminfo;
 use crate::scope;
 
 /// The file that the kernel may keep.
@@ -69,7 +70,7 @@ impl Server {
             return false;
         }
         let text = String::from_utf8_lossy(&text);
-        let memory = crate::host::meminfo::parse(&text);
+        let memory = meminfo::parse(meminfo::lines(&text));
         memory.total / 1024 <= MOST_KIB && memory.commit_limit / 1024 <= MOST_KIB
     }
 

@@ -155,7 +155,7 @@ mod tests {
     use cgroupfs::limit::Limit;
 
     use super::*;
-    use crate::host::meminfo::parse;
+    use crate::host::meminfo::{lines as lines_of, parse};
     use crate::readings::MemoryLevel;
 
     const HOST: &str = "\
@@ -180,7 +180,7 @@ Newcomer:             17 kB
     }
 
     fn kib(stat: MemoryStat, name: &str) -> Option<u64> {
-        let host = parse(HOST);
+        let host = parse(lines_of(HOST));
         lines(&HOST.into(), &memory(stat), &host).find_map(|line| match line {
             Line::Size { name: found, bytes } if found == name => Some(bytes / 1024),
             Line::AsIs(text) if text.starts_with(name) => panic!("{name} is the host's"),
@@ -253,7 +253,7 @@ Newcomer:             17 kB
 
     #[test]
     fn a_line_of_a_newer_kernel_stays_the_hosts() {
-        let host = parse(HOST);
+        let host = parse(lines_of(HOST));
         let text = HostText::from(HOST);
         let lines: Vec<_> = lines(&text, &memory(MemoryStat::default()), &host).collect();
         assert_eq!(lines.last(), Some(&Line::AsIs("Newcomer:             17 kB")));
