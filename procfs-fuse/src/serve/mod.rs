@@ -127,7 +127,7 @@ impl Server {
             callers: Callers::new(&proc, tick_ns)?,
             decisions: Decisions::new(settings.kept_readers),
             activity: Activity::default(),
-            mounted: Mounted::new(),
+            mounted: Mounted::new(&root),
             host: HostFiles::new(&root, settings.host_sharing),
             sampler: Sampler::new(clock.clone()),
             containers: Containers::new(proc, settings),
@@ -391,7 +391,7 @@ impl Server {
     }
 
     fn layout(&self) -> Result<Arc<Layout>, Fault> {
-        self.mounted.layout(&self.host, &self.root)
+        self.mounted.layout()
     }
 }
 

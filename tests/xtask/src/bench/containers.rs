@@ -19,9 +19,9 @@ const FIRST_READ_US: f64 = 300.0;
 /// Of lxcfs's CPU time.
 const MOST_CPU: f64 = 0.2;
 
-/// Of what a daemon has after the first quarter of the containers that come and go: pages
-/// come and go by some dozens from one look to the next.
-const MOST_OF_FIRST_QUARTER: f64 = 1.05;
+/// Of what a daemon has after the first half of the containers that come and go: pages come
+/// and go by some dozens from one look to the next.
+const MOST_OF_FIRST_HALF: f64 = 1.05;
 
 /// One number and the most that it may be.
 #[derive(Debug, Clone, Copy)]
@@ -116,10 +116,10 @@ fn memory_targets(out: &mut String, figures: &Figures) {
 fn churn_targets(out: &mut String, figures: &Figures) {
     let Some(churn) = &figures.churn else { return };
     let of =
-        |what: fn(&Cost) -> f64| Some(Measured::new(churn.growth(what)?, MOST_OF_FIRST_QUARTER));
+        |what: fn(&Cost) -> f64| Some(Measured::new(churn.growth(what)?, MOST_OF_FIRST_HALF));
     if let (Some(resident), Some(once)) = (of(Cost::resident_mib), of(Cost::mib)) {
         let measured = format!("{resident:.2}; shared counted once {once:.2}");
-        let what = "an hour of churn: resident / after the first quarter";
+        let what = "an hour of churn: resident / after the first half";
         row(out, what, "at most 1.05", &measured);
     }
     let most = churn.points.iter().map(|point| point.cost.descriptors).max();
@@ -133,11 +133,11 @@ fn descriptors(most: Option<u64>) -> String {
 }
 
 impl Churn {
-    /// The most that there was after the first quarter of the containers, of what there was
+    /// The most that there was after the first half of the containers, of what there was
     /// then.
     fn growth(&self, of: impl Fn(&Cost) -> f64) -> Option<f64> {
         let all = self.points.last()?.containers;
-        let mut later = self.points.iter().skip_while(|point| point.containers < all.div_ceil(4));
+        let mut later = self.points.iter().skip_while(|point| point.containers < all.div_ceil(2));
         let then = of(&later.next()?.cost);
         later.map(|point| of(&point.cost) / then).max_by(f64::total_cmp)
     }
@@ -338,7 +338,7 @@ mod tests {
         );
         check(
             &page,
-            "| an hour of churn: resident / after the first quarter | at most 1.05 | 1.00; shared counted once **1.09** |",
+            "| an hour of churn: resident / after the first half | at most 1.05 | 1.00; shared counted once **1.09** |",
         );
         check(&page, "| an hour of churn: most descriptors | at most 13056 | **20000** |");
         check(&page, "| wake-ups in a minute while nobody asks | 0 | **2** |");
