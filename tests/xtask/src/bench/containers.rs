@@ -115,8 +115,7 @@ fn memory_targets(out: &mut String, figures: &Figures) {
 
 fn churn_targets(out: &mut String, figures: &Figures) {
     let Some(churn) = &figures.churn else { return };
-    let of =
-        |what: fn(&Cost) -> f64| Some(Measured::new(churn.growth(what)?, MOST_OF_FIRST_HALF));
+    let of = |what: fn(&Cost) -> f64| Some(Measured::new(churn.growth(what)?, MOST_OF_FIRST_HALF));
     if let (Some(resident), Some(once)) = (of(Cost::resident_mib), of(Cost::mib)) {
         let measured = format!("{resident:.2}; shared counted once {once:.2}");
         let what = "an hour of churn: resident / after the first half";
